@@ -1,0 +1,1 @@
+"""What every stage needs to run: errors, safe files, tables, logs, seeds, devices, digests."""

@@ -1,0 +1,111 @@
+"""Files that are either whole or absent, and readers that execute nothing."""
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facemill.runtime.errors import FormatError
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary neighbour of `path` that replaces it when the block ends without an error.
+
+    The neighbour keeps the suffix of `path`, because many writers choose the format by it. When the
+    block raises, `path` is untouched and the neighbour is removed.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".partial-", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    partial = Path(name)
+    try:
+        yield partial
+        os.chmod(partial, 0o666 & ~_umask())  # mkstemp makes files that only their owner can read
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary neighbour folder that replaces the folder `path` when the block ends well."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=path.parent))
+    try:
+        yield partial
+        os.chmod(partial, 0o777 & ~_umask())
+        if path.exists():
+            shutil.rmtree(path)
+        os.replace(partial, path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write `text` as UTF-8, atomically."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Write `content`, atomically."""
+    with atomic_path(path) as partial:
+        partial.write_bytes(content)
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write `value` as indented JSON with sorted keys, atomically; NaN is refused."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def save_arrays(path: str | Path, arrays: Mapping[str, Any], compressed: bool = False) -> None:
+    """Write named arrays as `.npz`, atomically; object arrays are refused. Equal arrays give equal bytes."""
+    plain = {name: np.asarray(array) for name, array in arrays.items()}
+    for name, array in plain.items():
+        if array.dtype.hasobject:
+            raise TypeError(f"{name} is an object array: it would need pickles to be read again")
+    with atomic_path(path) as partial:
+        writer = np.savez_compressed if compressed else np.savez
+        writer(partial, allow_pickle=False, **plain)
+
+
+def load_arrays(path: str | Path, required: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
+    """Read a `.npz` without pickles.
+
+    Raises:
+        FormatError: the file is missing, is not a whole `.npz`, holds pickled objects, or lacks a key
+            of `required`.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except FileNotFoundError as error:
+        raise FormatError(f"{path} is missing", "a .npz file", "nothing", "make it again") from error
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+        raise FormatError(
+            f"{path} cannot be read as .npz", "an archive of plain arrays", str(error), "make it again"
+        ) from error
+    missing = [name for name in required if name not in arrays]
+    if missing:
+        raise FormatError(
+            f"{path} lacks {', '.join(missing)}",
+            ", ".join(required),
+            ", ".join(sorted(arrays)) or "no arrays",
+            "make it again, or give the file of this name that the workflow wrote",
+        )
+    return arrays
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
