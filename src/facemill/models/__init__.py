@@ -1,0 +1,1 @@
+"""Morphable models: the interface, the linear and bilinear kinds, their files, and the embedded head."""
