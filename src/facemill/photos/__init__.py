@@ -1,0 +1,1 @@
+"""From a folder of photos to aligned faces with landmarks, skin masks and a status for every photo."""

@@ -1,0 +1,345 @@
+"""Division of a photo folder into shards: planned once by the workflow, read by every job.
+
+The plan is a folder of small JSON files: `plan.json` and one manifest per shard. A file is rewritten only
+when its content changes, so that only the shards whose photos changed are made again.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from facemill.photos.settings import IMAGE_SUFFIXES
+from facemill.runtime.errors import ConfigurationError, FormatError
+from facemill.runtime.seeds import bucket_of
+
+FORMAT = "facemill-photo-plan-1"
+DETECTIONS = "detections"
+MAX_NAME_BYTES = 180  # leaves room for suffixes within the 255 bytes of common file systems
+SHARD_DIGITS = 4
+
+# Control and separator characters, undecodable bytes (surrogates), and Snakemake's wildcard braces.
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff{}/\\]")
+_FURTHER_FACE = re.compile(r"(.+)_face\d+", re.DOTALL)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PhotoPlan:
+    """How one photo set is divided.
+
+    Attributes:
+        folder: folder of the plan's files, not of the photos.
+        shards: names of all shards, `0000`, `0001`, …; some may be empty.
+        shard_by_photo: shard of the photos whose shard is not the hash of their key.
+    """
+
+    folder: Path
+    shards: tuple[str, ...]
+    shard_by_photo: dict[str, str]
+
+    def manifest(self, shard: str) -> Path:
+        """File that lists the photos of `shard`."""
+        return self.folder / f"{shard}.json"
+
+
+@dataclass(frozen=True)
+class PlannedPhoto:
+    """One entry of the photo folder.
+
+    Attributes:
+        photo: unique key within the set; a safe path component.
+        file: name within the photo folder, as `text_of_name` writes it.
+        points_file: file with the user's facial points, relative to the photo folder, or None.
+        version: changes whenever the photo or its points file changes.
+    """
+
+    photo: str
+    file: str
+    points_file: str | None
+    version: str
+
+
+def plan_photo_set(name: str, folder: str | Path, plan_folder: str | Path, shard_size: int) -> PhotoPlan:
+    """List the photos of `folder` and write or renew the plan; the only function that lists the folder.
+
+    Every entry with the suffix of a readable image becomes a photo, also a folder or a broken link: it ends
+    as a row with a reason. The shard of a photo is a hash of its stem, so that a new photo disturbs one
+    shard. The number of shards stays as it was first planned until shards hold more than twice
+    `shard_size` photos on average, or `folder` or `shard_size` change.
+
+    Args:
+        name: name of the set, for messages.
+        folder: folder with the photos, and with the users' points in `detections/<stem>.txt` or `<stem>.txt`.
+        plan_folder: folder for the plan's files.
+        shard_size: photos per shard at the first plan.
+    Raises:
+        ConfigurationError: `folder` is missing, is not a folder, cannot be listed, or holds no photo.
+    """
+    folder, plan_folder = Path(folder), Path(plan_folder)
+    entries = _list_folder(name, folder)
+    photos = _planned_photos(entries)
+    shards = _number_of_shards(name, folder, plan_folder, shard_size, len(photos))
+    members: list[list[PlannedPhoto]] = [[] for _ in range(shards)]
+    shard_by_photo: dict[str, str] = {}
+    for stem, photo in photos:
+        shard = bucket_of(stem, shards)
+        members[shard].append(photo)
+        if photo.photo != stem and bucket_of(photo.photo, shards) != shard:
+            shard_by_photo[photo.photo] = _shard_name(shard)
+    plan = PhotoPlan(plan_folder, tuple(map(_shard_name, range(shards))), shard_by_photo)
+    plan_folder.mkdir(parents=True, exist_ok=True)
+    names = PlannedPhoto.__dataclass_fields__
+    for shard_name, content in zip(plan.shards, members, strict=True):
+        columns = {name: [getattr(photo, name) for photo in content] for name in names}
+        _write_if_changed(plan.manifest(shard_name), {"format": FORMAT, "shard": shard_name, **columns})
+    head = {
+        "format": FORMAT,
+        "photo_folder": text_of_name(str(folder)),
+        "shard_size": shard_size,
+        "shards": shards,
+        "shard_by_photo": shard_by_photo,
+    }
+    _write_if_changed(plan_folder / "plan.json", head)
+    _remove_surplus(plan)
+    return plan
+
+
+def read_plan(plan_folder: str | Path) -> PhotoPlan:
+    """Read a plan that `plan_photo_set` wrote; the photo folder is not touched.
+
+    Raises:
+        FormatError: there is no plan, or it is not whole.
+    """
+    plan_folder = Path(plan_folder)
+    head = _read(plan_folder / "plan.json", ("shards", "shard_by_photo"))
+    shards = tuple(map(_shard_name, range(head["shards"])))
+    return PhotoPlan(plan_folder, shards, dict(head["shard_by_photo"]))
+
+
+def read_manifest(path: str | Path) -> tuple[str, list[PlannedPhoto]]:
+    """Name of the shard and its photos, in the order of their file names.
+
+    Raises:
+        FormatError: the file is missing or is not a manifest.
+    """
+    names = tuple(PlannedPhoto.__dataclass_fields__)
+    content = _read(Path(path), ("shard", *names))
+    rows = zip(*(content[name] for name in names), strict=True)
+    return content["shard"], [PlannedPhoto(*row) for row in rows]
+
+
+def shard_of(plan: PhotoPlan, photo: str) -> str:
+    """Shard that holds `photo`, or the further face `<photo>_face2` of a photo.
+
+    Raises:
+        ConfigurationError: the set has no such photo.
+    """
+    further = _FURTHER_FACE.fullmatch(photo)
+    for key in (photo, *(further.groups() if further else ())):
+        shard = plan.shard_by_photo.get(key) or _shard_name(bucket_of(key, len(plan.shards)))
+        if any(planned.photo == key for planned in read_manifest(plan.manifest(shard))[1]):
+            return shard
+    raise ConfigurationError(
+        f"photo {photo}",
+        "the key of a photo, as in the column `photo` of faces.csv",
+        f"no such key in the plan {plan.folder}",
+        "give the file name without its suffix (with it, if two files differ only in the suffix)",
+    )
+
+
+def text_of_name(name: str) -> str:
+    r"""A file name as text that UTF-8 can hold: undecodable bytes become `\xNN`, a backslash is doubled.
+
+    >>> text_of_name("ann.jpg"), text_of_name("a\udcff.jpg")
+    ('ann.jpg', 'a\\xff.jpg')
+    """
+    return os.fsencode(name).replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
+
+
+def name_of_text(text: str) -> str:
+    r"""Inverse of `text_of_name`.
+
+    >>> name_of_text(text_of_name("a\\x\udcff.jpg")) == "a\\x\udcff.jpg"
+    True
+    """
+    plain = re.sub(
+        rb"\\(\\|x([0-9a-f]{2}))",
+        lambda match: bytes.fromhex(match[2].decode()) if match[2] else b"\\",
+        text.encode("utf-8"),
+    )
+    return os.fsdecode(plain)
+
+
+def safe_key(name: str) -> str:
+    """`name` when it can be a path component of results, else a readable form of it with a hash.
+
+    Unsafe are control characters, undecodable bytes, braces, slashes, blanks at either end, a dot in front
+    and more than 180 bytes; spaces, %, #, dashes and all scripts of the world stay.
+
+    >>> safe_key("Zoë 100% #1"), safe_key("line\\nbreak")
+    ('Zoë 100% #1', 'line_break-f7a9b38e')
+    """
+    clean = _UNSAFE.sub("_", name).strip()
+    clean = "_" + clean[1:] if clean.startswith(".") else clean
+    short = clean.encode("utf-8")[:MAX_NAME_BYTES].decode("utf-8", "ignore")
+    if short == name:
+        return name
+    digest = hashlib.blake2b(os.fsencode(name), digest_size=4).hexdigest()
+    return f"{short.encode('utf-8')[: MAX_NAME_BYTES - 9].decode('utf-8', 'ignore')}-{digest}"
+
+
+def _list_folder(name: str, folder: Path) -> dict[str, str]:
+    """Version of each entry that matters: photos and points files, relative to `folder`."""
+    key = f"photos.{name}.folder: {folder}"
+    remedy = "give the folder that holds the photos"
+    versions: dict[str, str] = {}
+    others: Counter[str] = Counter()
+    try:
+        with os.scandir(folder) as listing:
+            for entry in listing:
+                suffix = _split_suffix(entry.name)[1]
+                if suffix in IMAGE_SUFFIXES or suffix == ".txt":
+                    versions[entry.name] = _version(entry)
+                else:
+                    others[suffix or "no suffix"] += 1
+    except FileNotFoundError as error:
+        raise ConfigurationError(key, "a folder with photos", "nothing of this name", remedy) from error
+    except NotADirectoryError as error:
+        raise ConfigurationError(key, "a folder with photos", "a file", remedy) from error
+    except OSError as error:
+        raise ConfigurationError(key, "a folder with photos", error.strerror or str(error), remedy) from error
+    if all(file.endswith(".txt") for file in map(str.lower, versions)):
+        kinds = ", ".join(f"{count} x {suffix}" for suffix, count in others.most_common(5)) or "nothing"
+        raise ConfigurationError(
+            key,
+            "at least one photo (.jpg, .png, .webp, .tif, …; subfolders are not searched)",
+            f"no photo; other entries: {kinds}",
+            "give the folder that holds the photos, or convert them to a listed format",
+        )
+    if others:
+        logger.info("%s: not photos: %s", folder, dict(others))
+    detections = folder / DETECTIONS
+    if detections.is_dir():
+        with os.scandir(detections) as listing:
+            for entry in listing:
+                if entry.name.lower().endswith(".txt"):
+                    versions[f"{DETECTIONS}/{entry.name}"] = _version(entry)
+    return versions
+
+
+def _split_suffix(name: str) -> tuple[str, str]:
+    """Stem and lower-case suffix; a name that only starts with dots has no suffix."""
+    stem, _, suffix = name.rpartition(".")
+    return (stem, f".{suffix.lower()}") if stem.strip(".") else (name, "")
+
+
+def _version(entry: os.DirEntry[str]) -> str:
+    try:
+        state = entry.stat()
+    except OSError:  # a broken link: what can change is the link itself
+        state = entry.stat(follow_symlinks=False)
+    return f"{state.st_size}-{state.st_mtime_ns}"
+
+
+def _planned_photos(versions: dict[str, str]) -> list[tuple[str, PlannedPhoto]]:
+    """Each photo with its safe stem, in the order of the file names."""
+    files = sorted(file for file in versions if "/" not in file and not file.lower().endswith(".txt"))
+    stems = [_split_suffix(file)[0] for file in files]
+    keys = _unique_keys(files, stems)
+    photos = []
+    for file, stem, key in zip(files, stems, keys, strict=True):
+        candidates = (f"{DETECTIONS}/{stem}.txt", f"{stem}.txt")
+        points = next((candidate for candidate in candidates if candidate in versions), None)
+        version = versions[file] if points is None else f"{versions[file]} {versions[points]}"
+        points_text = None if points is None else text_of_name(points)
+        photos.append((safe_key(stem), PlannedPhoto(key, text_of_name(file), points_text, version)))
+    return photos
+
+
+def _unique_keys(files: list[str], stems: list[str]) -> list[str]:
+    """Stems where they are unique; else file names; else file names with a number."""
+    wanted = [safe_key(stem) for stem in stems]
+    counts = Counter(wanted)
+    keys: dict[str, str] = {}
+    used: set[str] = set()
+    for file, key in zip(files, wanted, strict=True):
+        further = _FURTHER_FACE.fullmatch(key)
+        if counts[key] == 1 and not (further and further[1] in counts):
+            keys[file] = key
+            used.add(key)
+    for file in files:
+        if file not in keys:
+            keys[file] = _free_key(safe_key(file), used)
+            used.add(keys[file])
+    return [keys[file] for file in files]
+
+
+def _free_key(key: str, used: set[str]) -> str:
+    number, free = 1, key
+    while free in used:
+        number += 1
+        free = f"{key}-{number}"
+    return free
+
+
+def _number_of_shards(name: str, folder: Path, plan_folder: Path, shard_size: int, photos: int) -> int:
+    fresh = -(-photos // shard_size)
+    if not (plan_folder / "plan.json").is_file():
+        return fresh
+    try:
+        old = _read(plan_folder / "plan.json", ("photo_folder", "shard_size", "shards"))
+    except FormatError as error:
+        logger.warning("photo set %s is planned anew: %s", name, error)
+        return fresh
+    if (old["photo_folder"], old["shard_size"]) != (text_of_name(str(folder)), shard_size):
+        logger.warning("photo set %s is planned anew: its folder or shard_size changed", name)
+        return fresh
+    if photos > 2 * shard_size * old["shards"]:
+        logger.warning("photo set %s is planned anew: too many photos for %d shards", name, old["shards"])
+        return fresh
+    return int(old["shards"])
+
+
+def _shard_name(number: int) -> str:
+    return f"{number:0{SHARD_DIGITS}d}"
+
+
+def _remove_surplus(plan: PhotoPlan) -> None:
+    keep = {"plan.json", *(plan.manifest(shard).name for shard in plan.shards)}
+    for path in plan.folder.glob("[0-9]*.json"):
+        if path.name not in keep:
+            path.unlink()
+
+
+def _write_if_changed(path: Path, value: Any) -> None:
+    content = (json.dumps(value, ensure_ascii=False) + "\n").encode("utf-8")
+    try:
+        same = path.read_bytes() == content
+    except FileNotFoundError:
+        same = False
+    if not same:
+        partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
+        partial.write_bytes(content)
+        partial.replace(path)
+
+
+def _read(path: Path, required: Iterable[str]) -> dict[str, Any]:
+    expected = f"a JSON file of format {FORMAT}"
+    remedy = "start the workflow again: it plans the photo sets when it is read"
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise FormatError(f"{path} is missing", expected, "nothing", remedy) from error
+    except ValueError as error:
+        raise FormatError(f"{path} is not JSON", expected, str(error), remedy) from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT or not set(required) <= set(content):
+        raise FormatError(f"{path} is not a photo plan", expected, "other content", remedy)
+    return content

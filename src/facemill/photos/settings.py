@@ -1,0 +1,163 @@
+"""Settings of the photo stages, and the image formats that the project reads."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+# Format of Pillow -> suffixes. These are the still images that Pillow 10 to 13 decodes by itself. The list
+# is spelled out because the workflow needs it where importing Pillow would be too slow, and because files
+# are opened with exactly these formats: a renamed .eps must never reach Ghostscript.
+# tests/unit/photos/test_photo_formats.py compares it with Pillow.
+IMAGE_FORMATS: dict[str, tuple[str, ...]] = {
+    "AVIF": (".avif", ".avifs"),
+    "BLP": (".blp",),
+    "BMP": (".bmp",),
+    "CUR": (".cur",),
+    "DCX": (".dcx",),
+    "DDS": (".dds",),
+    "DIB": (".dib",),
+    "FITS": (".fit", ".fits"),
+    "FTEX": (".ftc", ".ftu"),
+    "GBR": (".gbr",),
+    "GIF": (".gif",),
+    "ICNS": (".icns",),
+    "ICO": (".ico",),
+    "IM": (".im",),
+    "IPTC": (".iim",),
+    "JPEG": (".jfif", ".jpe", ".jpeg", ".jpg"),
+    "JPEG2000": (".j2c", ".j2k", ".jp2", ".jpc", ".jpf", ".jpx"),
+    "MPO": (".mpo",),
+    "MSP": (".msp",),
+    "PCD": (".pcd",),
+    "PCX": (".pcx",),
+    "PIXAR": (".pxr",),
+    "PNG": (".apng", ".png"),
+    "PPM": (".pbm", ".pfm", ".pgm", ".pnm", ".ppm"),
+    "PSD": (".psd",),
+    "QOI": (".qoi",),
+    "SGI": (".bw", ".rgb", ".rgba", ".sgi"),
+    "SUN": (".ras",),
+    "TGA": (".icb", ".tga", ".vda", ".vst"),
+    "TIFF": (".tif", ".tiff"),
+    "WEBP": (".webp",),
+    "XBM": (".xbm",),
+    "XPM": (".xpm",),
+}
+IMAGE_SUFFIXES: frozenset[str] = frozenset(suffix for group in IMAGE_FORMATS.values() for suffix in group)
+
+
+class Settings(BaseModel):
+    """Base of the photo settings: read-only, and unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PhotoSet(Settings):
+    """One folder of photos."""
+
+    folder: str = Field(description="Folder with the photos; subfolders are not searched.")
+    shard_size: int = Field(
+        default=256,
+        ge=1,
+        description="Photos per shard (one job each) at the first plan; shards may grow to twice that.",
+    )
+
+
+class IndexSettings(Settings):
+    """What makes a file a usable photo."""
+
+    max_pixels: int = Field(
+        default=150_000_000,
+        ge=1,
+        description="Width x height above which a photo is refused before decoding (decompression bombs); "
+        "medium-format cameras have up to 102 million.",
+    )
+    min_side: int = Field(default=32, ge=1, description="Shortest width or height of a photo, in pixels.")
+
+
+class DetectSettings(Settings):
+    """How faces are found."""
+
+    detector: Literal["hog", "mmod"] = Field(
+        default="hog",
+        description="hog: dlib's frontal detector, 0.03 s a portrait; mmod: dlib's network, finds turned "
+        "faces, 3 to 12 s a photo on a CPU.",
+    )
+    faces: Literal["largest", "all"] = Field(
+        default="largest",
+        description="largest: one row per photo; all: further faces get rows of their own, <photo>_face2, …",
+    )
+    working_side: int = Field(
+        default=800,
+        ge=80,
+        description="Longer side, in pixels, to which photos are reduced for the search. "
+        "dlib finds faces from about 80 pixels there.",
+    )
+    retries: int = Field(
+        default=1,
+        ge=0,
+        le=3,
+        description="When no face is found, how often the search is repeated at twice the resolution, "
+        "for small faces and small photos.",
+    )
+    min_score: float = Field(
+        default=0.0,
+        description="Detector's score below which a face does not count (dlib's own threshold: 0).",
+    )
+    retry_min_score: float = Field(
+        default=0.3,
+        description="The same for repeated searches, which raise false alarms (0.12 on a portrait).",
+    )
+    min_eye_distance: float = Field(
+        default=12.0,
+        ge=0,
+        description="Distance of the eye centres, in pixels of the photo, below which a face is too small. "
+        "In the aligned crop it is about 63.",
+    )
+
+
+class AlignSettings(Settings):
+    """Crop of Deep3DFaceReconstruction (Deng et al. 2019, released code)."""
+
+    size: int = Field(default=224, ge=16, description="Side of the crop, in pixels (Deep3D: 224).")
+    rescale: float = Field(
+        default=102.0,
+        gt=0,
+        description="Crop pixels per unit (decimetre) of Deep3D's five standard points (Deep3D: 102).",
+    )
+
+
+class LandmarkSettings(Settings):
+    """68 landmarks on the crop."""
+
+    detector: str = Field(default="dlib68", description="Registered landmark detector.")
+    jitters: int = Field(
+        default=4,
+        ge=1,
+        le=64,
+        description="Boxes, slightly shifted and scaled, to average over; each is also mirrored.",
+    )
+    enlargement: int = Field(
+        default=4, ge=1, le=8, description="Times the crop is enlarged, because dlib rounds to whole pixels."
+    )
+    max_spread: float = Field(
+        default=0.1,
+        gt=0,
+        description="Spread of the jittered results, as a share of the distance of the eyes, above which "
+        "the landmarks are not trusted.",
+    )
+
+
+class SkinSettings(Settings):
+    """Skin probability by colour (Deep3DFaceReconstruction, released code)."""
+
+    prior: float = Field(
+        default=0.8, gt=0, lt=1, description="Probability of skin before the colour is seen."
+    )
+
+
+class SplitSettings(Settings):
+    """Training and validation photos."""
+
+    val_share: float = Field(default=0.1, ge=0, le=1, description="Share of photos held out for validation.")
+    seed: int = Field(default=0, ge=0, description="Another seed gives another split.")
