@@ -1,8 +1,12 @@
 """Seeds derived from names, so that results do not depend on order or number of workers."""
 
-import hashlib
+from __future__ import annotations
 
-import numpy as np
+import hashlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the workflow hashes names in every job and needs no numpy for it
+    import numpy as np
 
 
 def seed_of(seed: int, *names: str) -> int:
@@ -19,9 +23,12 @@ def seed_of(seed: int, *names: str) -> int:
 
 def generator_of(seed: int, *names: str) -> np.random.Generator:
     """A numpy generator seeded by `seed_of`."""
+    import numpy as np
+
     return np.random.default_rng(seed_of(seed, *names))
 
 
 def bucket_of(name: str, buckets: int) -> int:
     """The bucket 0 … `buckets` − 1 that `name` falls into: a stable hash, independent of all other names."""
-    return int.from_bytes(hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=8).digest(), "big") % buckets
+    digest = hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") % buckets

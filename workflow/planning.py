@@ -1,0 +1,103 @@
+"""What the Snakefile knows before any job runs: the checked configuration, the shards, the code digests.
+
+Every Snakemake job on a cluster parses the workflow again, so this stays cheap: only the main process
+lists a photo folder, and it leaves a plan that the others read.
+"""
+
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from facemill.configuration import Configuration, check_configuration
+from facemill.photos.plan import PhotoPlan, plan_photo_set, read_plan, shard_of
+from facemill.runtime.digests import code_digest
+from facemill.runtime.errors import FacemillError
+
+
+def read_configuration(root: Path, given: Mapping[str, Any], files: Iterable[Any]) -> Configuration:
+    """The configuration of this call: config/config.yaml unless --configfile names others, then --config.
+
+    A key at the top level replaces that of config/config.yaml as a whole, so that `photos: {}` means none.
+    """
+    shipped = {}
+    if not list(files):
+        shipped = yaml.safe_load((root / "config" / "config.yaml").read_text(encoding="utf-8")) or {}
+    return check_configuration({**shipped, **given})
+
+
+def open_plan(root: Path, given: Mapping[str, Any], files: Iterable[Any], may_list: bool) -> "Plan":
+    """The plan of this call of Snakemake; ends the program with a readable message when it cannot work."""
+    try:
+        plan = Plan(root, read_configuration(root, given, files), may_list)
+        for name in plan.settings.photos:
+            plan.shards(name)
+    except FacemillError as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+    return plan
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run, as the rules see it.
+
+    Attributes:
+        root: the repository.
+        settings: the checked configuration.
+        may_list: whether this process may list photo folders and write plans (the main process).
+    """
+
+    root: Path
+    settings: Configuration
+    may_list: bool
+    _codes: dict[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def results(self) -> str:
+        """results/<run>, relative to the working directory."""
+        return f"results/{self.settings.run}"
+
+    @cached_property
+    def sets(self) -> dict[str, PhotoPlan]:
+        """The plan of each photo set."""
+        return {name: self._plan_set(name) for name in self.settings.photos}
+
+    def _plan_set(self, name: str) -> PhotoPlan:
+        place = Path(self.results, "photos", name, "plan")
+        if self.may_list:
+            return plan_photo_set(name, self.folder(name), place, self.settings.photos[name].shard_size)
+        return read_plan(place)
+
+    def folder(self, name: str) -> str:
+        """The photo folder of a set: relative paths are looked up here first, then in the repository."""
+        folder = Path(self.settings.photos[name].folder).expanduser()
+        if not folder.is_absolute() and not folder.exists() and (self.root / folder).exists():
+            folder = self.root / folder
+        return str(folder)
+
+    def shards(self, name: str) -> list[str]:
+        """Shards of a set."""
+        return list(self.sets[name].shards)
+
+    def shard_files(self, pattern: str, name: str) -> list[str]:
+        """One result file per shard of a set; `pattern` holds {set} and {shard}, relative to the results."""
+        return [f"{self.results}/{pattern.format(set=name, shard=shard)}" for shard in self.shards(name)]
+
+    def shard_of(self, name: str, photo: str) -> str:
+        """The shard that holds a photo of a set."""
+        return shard_of(self.sets[name], photo)
+
+    def stage(self, rule: str) -> dict[str, Any]:
+        """The settings of a rule as plain values."""
+        section: Any = getattr(self.settings, rule)
+        return section.model_dump(mode="json")
+
+    def code(self, rule: str) -> str:
+        """A digest of the library code that the script of `rule` reaches: a change reruns the rule."""
+        if rule not in self._codes:
+            self._codes[rule] = code_digest(self.root / "scripts" / f"{rule}.py", self.root / "src")
+        return self._codes[rule]

@@ -1,0 +1,184 @@
+# Photo sets, shard by shard: find, detect, align, landmarks, skin. A photo that fails keeps its row.
+
+
+rule index_photos:
+    input:
+        manifest=f"{RESULTS}/photos/{{set}}/plan/{{shard}}.json",
+    output:
+        table=f"{RESULTS}/photos/{{set}}/index_photos/{{shard}}.parquet",
+    params:
+        folder=lambda wildcards: plan.folder(wildcards.set),
+        settings=plan.stage("index_photos"),
+        code=plan.code("index_photos"),
+    log:
+        f"{RESULTS}/logs/index_photos/{{set}}/{{shard}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/index_photos/{{set}}/{{shard}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    conda:
+        "../../envs/index_photos.yaml"
+    message:
+        "index photos of {wildcards.set}, shard {wildcards.shard}"
+    script:
+        "../../scripts/index_photos.py"
+
+
+rule detect_faces:
+    input:
+        table=f"{RESULTS}/photos/{{set}}/index_photos/{{shard}}.parquet",
+    output:
+        table=f"{RESULTS}/photos/{{set}}/detect_faces/{{shard}}.parquet",
+    params:
+        folder=lambda wildcards: plan.folder(wildcards.set),
+        settings=plan.stage("detect_faces"),
+        code=plan.code("detect_faces"),
+    log:
+        f"{RESULTS}/logs/detect_faces/{{set}}/{{shard}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/detect_faces/{{set}}/{{shard}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=60,
+    conda:
+        "../../envs/detect_faces.yaml"
+    message:
+        "detect faces of {wildcards.set}, shard {wildcards.shard}"
+    script:
+        "../../scripts/detect_faces.py"
+
+
+rule align_faces:
+    input:
+        table=f"{RESULTS}/photos/{{set}}/detect_faces/{{shard}}.parquet",
+    output:
+        table=f"{RESULTS}/photos/{{set}}/align_faces/{{shard}}.parquet",
+        crops=directory(f"{RESULTS}/photos/{{set}}/align_faces/{{shard}}"),
+    params:
+        folder=lambda wildcards: plan.folder(wildcards.set),
+        settings=plan.stage("align_faces"),
+        code=plan.code("align_faces"),
+    log:
+        f"{RESULTS}/logs/align_faces/{{set}}/{{shard}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/align_faces/{{set}}/{{shard}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=60,
+    conda:
+        "../../envs/align_faces.yaml"
+    message:
+        "align faces of {wildcards.set}, shard {wildcards.shard}"
+    script:
+        "../../scripts/align_faces.py"
+
+
+rule detect_landmarks:
+    input:
+        table=f"{RESULTS}/photos/{{set}}/align_faces/{{shard}}.parquet",
+        crops=f"{RESULTS}/photos/{{set}}/align_faces/{{shard}}",
+    output:
+        table=f"{RESULTS}/photos/{{set}}/detect_landmarks/{{shard}}.parquet",
+    params:
+        settings=plan.stage("detect_landmarks"),
+        code=plan.code("detect_landmarks"),
+    log:
+        f"{RESULTS}/logs/detect_landmarks/{{set}}/{{shard}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/detect_landmarks/{{set}}/{{shard}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    conda:
+        "../../envs/detect_landmarks.yaml"
+    message:
+        "detect landmarks of {wildcards.set}, shard {wildcards.shard}"
+    script:
+        "../../scripts/detect_landmarks.py"
+
+
+rule segment_skin:
+    input:
+        table=f"{RESULTS}/photos/{{set}}/detect_landmarks/{{shard}}.parquet",
+        crops=f"{RESULTS}/photos/{{set}}/align_faces/{{shard}}",
+    output:
+        table=f"{RESULTS}/photos/{{set}}/segment_skin/{{shard}}.parquet",
+        masks=directory(f"{RESULTS}/photos/{{set}}/segment_skin/{{shard}}"),
+    params:
+        settings=plan.stage("segment_skin"),
+        code=plan.code("segment_skin"),
+    log:
+        f"{RESULTS}/logs/segment_skin/{{set}}/{{shard}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/segment_skin/{{set}}/{{shard}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    conda:
+        "../../envs/segment_skin.yaml"
+    message:
+        "segment skin of {wildcards.set}, shard {wildcards.shard}"
+    script:
+        "../../scripts/segment_skin.py"
+
+
+rule split_dataset:
+    input:
+        tables=lambda wildcards: plan.shard_files(
+            "photos/{set}/segment_skin/{shard}.parquet", wildcards.set
+        ),
+    output:
+        train=f"{RESULTS}/photos/{{set}}/split_dataset/train.csv",
+        val=f"{RESULTS}/photos/{{set}}/split_dataset/val.csv",
+    params:
+        settings=plan.stage("split_dataset"),
+        code=plan.code("split_dataset"),
+    log:
+        f"{RESULTS}/logs/split_dataset/{{set}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/split_dataset/{{set}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    conda:
+        "../../envs/split_dataset.yaml"
+    message:
+        "split {wildcards.set} into training and validation"
+    script:
+        "../../scripts/split_dataset.py"
+
+
+rule tabulate_faces:
+    input:
+        tables=lambda wildcards: plan.shard_files(
+            "photos/{set}/segment_skin/{shard}.parquet", wildcards.set
+        ),
+    output:
+        faces=report(
+            f"{RESULTS}/photos/{{set}}/faces.csv",
+            caption="../report/faces.rst",
+            category="Photos",
+        ),
+    params:
+        code=plan.code("tabulate_faces"),
+    log:
+        f"{RESULTS}/logs/tabulate_faces/{{set}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/tabulate_faces/{{set}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    conda:
+        "../../envs/tabulate_faces.yaml"
+    message:
+        "tabulate the photos of {wildcards.set}"
+    script:
+        "../../scripts/tabulate_faces.py"

@@ -1,0 +1,122 @@
+"""Write what is derived from the typed settings: config/config.yaml, config/schema.json, config/README.md.
+
+    python workflow/tools/generate_config.py            write
+    python workflow/tools/generate_config.py --check    fail with a diff when a file differs
+"""
+
+import difflib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "src"))
+
+from facemill.configuration import Configuration  # noqa: E402  (needs the path above)
+from facemill.photos.settings import PhotoSet  # noqa: E402
+
+YAML_HEADER = """\
+# The demo, and what plain `snakemake` runs. Every key is here with its default; `make config` writes this
+# file from the typed settings. For your own photographs change photos.portraits.folder, or copy this file,
+# keep only what you change, and give it with --configfile: absent keys take their defaults.
+# yaml-language-server: $schema=schema.json
+"""
+
+README_HEADER = """\
+# Configuration
+
+`snakemake` reads `config/config.yaml`; `snakemake --configfile mine.yaml` reads yours instead, and absent
+keys take their defaults. `--config key=value` replaces a top-level key; `--config photos=~/pictures` is one
+photo set named after its folder. Relative folders are looked up in the working directory first, then in the
+repository. Editors check the file against `schema.json`. A section is named after the rule that reads it.
+
+This page is written by `make config` from the settings classes.
+"""
+
+
+def is_section(field: FieldInfo) -> bool:
+    """Whether a key holds the settings of a rule."""
+    return isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+
+
+def commented(model: type[BaseModel], values: dict[str, Any], indent: str = "") -> list[str]:
+    """YAML lines of a model, each key under its description."""
+    lines = []
+    for name, field in model.model_fields.items():
+        if is_section(field):
+            inner: Any = field.annotation
+            lines += ["", f"{indent}{name}:", *commented(inner, values[name], indent + "  ")]
+            continue
+        value = values[name]
+        if isinstance(value, dict) and value:
+            body = yaml.safe_dump(value, sort_keys=False, allow_unicode=True).splitlines()
+            lines += [f"{indent}{name}:   # {field.description}", *[f"{indent}  {line}" for line in body]]
+        else:
+            text = json.dumps(value) if isinstance(value, str) else yaml.safe_dump(value, default_flow_style=True)
+            text = text.removesuffix("\n").removesuffix("...").strip()
+            lines.append(f"{indent}{name}: {text}   # {field.description}")
+    return lines
+
+
+def table(model: type[BaseModel]) -> list[str]:
+    """Markdown table of the keys of one section."""
+    defaults = model.model_construct().model_dump(mode="json") if model is PhotoSet else model().model_dump(mode="json")
+    lines = ["| key | default | meaning |", "|---|---|---|"]
+    for name, field in model.model_fields.items():
+        if not is_section(field):
+            default = json.dumps(defaults[name]) if name in defaults else "required"
+            lines.append(f"| `{name}` | `{default}` | {str(field.description).replace('|', chr(92) + '|')} |")
+    nested = [(name, field.annotation) for name, field in model.model_fields.items() if is_section(field)]
+    for name, inner in nested:
+        lines += ["", f"`{name}`:", "", *table(inner)]  # type: ignore[arg-type]
+    return lines
+
+
+def readme() -> str:
+    """The text of config/README.md."""
+    lines = [README_HEADER, "## Top level", "", "| key | default | meaning |", "|---|---|---|"]
+    defaults = Configuration().model_dump(mode="json")
+    sections = {name: field for name, field in Configuration.model_fields.items() if is_section(field)}
+    for name, field in Configuration.model_fields.items():
+        if name not in sections:
+            default = "the demo's photos" if name == "photos" else f"`{json.dumps(defaults[name])}`"
+            lines.append(f"| `{name}` | {default} | {str(field.description).replace('|', chr(92) + '|')} |")
+    lines += ["", "## photos.<set>", "", *table(PhotoSet)]
+    for name, field in sections.items():
+        inner: Any = field.annotation
+        lines += ["", f"## {name}", "", *table(inner)]
+    return "\n".join(lines) + "\n"
+
+
+def generated() -> dict[Path, str]:
+    """Every derived file and the text it should hold."""
+    values = Configuration().model_dump(mode="json")
+    schema = json.dumps(Configuration.model_json_schema(), indent=2, ensure_ascii=False) + "\n"
+    return {
+        ROOT / "config" / "config.yaml": YAML_HEADER + "\n".join(commented(Configuration, values)) + "\n",
+        ROOT / "config" / "schema.json": schema,
+        ROOT / "config" / "README.md": readme(),
+    }
+
+
+def main(arguments: list[str]) -> int:
+    """Write, or with --check compare; returns the exit code."""
+    wrong = 0
+    for path, text in generated().items():
+        present = path.read_text(encoding="utf-8") if path.exists() else ""
+        if "--check" not in arguments:
+            path.write_text(text, encoding="utf-8")
+        elif present != text:
+            wrong = 1
+            diff = difflib.unified_diff(present.splitlines(), text.splitlines(), str(path), "make config", lineterm="")
+            print("\n".join(diff))
+    return wrong
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
