@@ -1,0 +1,1 @@
+"""Cameras, rotations, similarities, images as sampled functions, meshes and their atlases."""
