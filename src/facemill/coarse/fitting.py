@@ -1,0 +1,108 @@
+"""Fitting a morphable model to photos: landmarks first, then pixels."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from facemill.coarse.landmark_stage import LandmarkStage
+from facemill.coarse.losses.landmark import landmark_error
+from facemill.coarse.photometric_stage import FacePhotos, PhotometricStage
+from facemill.coarse.settings import ReconstructCoarseSettings
+from facemill.geometry.camera import DEEP3D_SIZE, deep3d_crop_camera
+from facemill.models.coefficients import Coefficients, neutral_coefficients
+from facemill.models.morphable import MorphableModel
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What was found for B photos.
+
+    Attributes:
+        coefficients: of the B faces.
+        landmark_error: (B,) mean distance of the inner 51 landmarks, share of the outer-eye distance.
+        photometric_error: (B,) mean colour distance (0..1) on the attended face at 224 px.
+        history: loss term -> (steps, B), unweighted.
+    """
+
+    coefficients: Coefficients
+    landmark_error: Tensor
+    photometric_error: Tensor
+    history: dict[str, Tensor]
+
+
+class Fitter:
+    """Both stages for one model, prepared once; call it for every batch of photos."""
+
+    def __init__(self, model: MorphableModel, settings: ReconstructCoarseSettings) -> None:
+        self.model = model
+        self.settings = settings
+        self.landmark_stage = LandmarkStage(model, deep3d_crop_camera(), settings.landmarks)
+        self.photometric_stage = PhotometricStage(model, settings.photometric, settings.weights)
+
+    def __call__(
+        self, crops: Tensor, landmarks: Tensor, masks: Tensor, initial: Coefficients | None = None
+    ) -> FitResult:
+        """See `fit`."""
+        _check(crops, landmarks, masks)
+        device, dtype = self.model.device, self.model.albedo_mean.dtype
+        landmarks = landmarks.to(device=device, dtype=torch.float64)
+        if initial is None:
+            centre, deviation = neutral_coefficients(self.model, len(crops), device, dtype), 1.0
+        else:
+            centre, deviation = initial.to(device=device, dtype=dtype), self.settings.initial_deviation
+        found = self.landmark_stage.fit(landmarks, centre, deviation, search_pose=initial is None)
+        photos = FacePhotos(
+            crops.to(device=device, dtype=dtype),
+            masks.to(device=device, dtype=dtype),
+            landmarks.to(dtype),
+            found.confidence,
+        )
+        refined = self.photometric_stage.fit(photos, found.coefficients, centre)
+        return FitResult(
+            refined.coefficients,
+            landmark_error(refined.landmarks, photos.landmarks),
+            refined.photometric_error,
+            refined.history,
+        )
+
+
+def fit(
+    crops: Tensor,
+    landmarks: Tensor,
+    masks: Tensor,
+    model: MorphableModel,
+    settings: ReconstructCoarseSettings,
+    initial: Coefficients | None = None,
+) -> FitResult:
+    """Fit `model` to B aligned crops. For repeated calls keep a `Fitter`.
+
+    A photo's result does not depend on the other photos of the batch, beyond the rounding of matrix products
+    of another size (below 1e-4 in every coefficient's unit).
+
+    Args:
+        crops: (B, 224, 224, 3) colours 0..1, aligned as `align_faces` does.
+        landmarks: (B, 68, 2) pixels of the crop.
+        masks: (B, 224, 224) skin probability 0..1.
+        initial: a network's estimate to refine; None starts from the mean face in the centre.
+    Raises:
+        ValueError: a wrong shape.
+    """
+    return Fitter(model, settings)(crops, landmarks, masks, initial)
+
+
+def _check(crops: Tensor, landmarks: Tensor, masks: Tensor) -> None:
+    batch = len(crops)
+    expected = {
+        "crops": (crops, (batch, DEEP3D_SIZE, DEEP3D_SIZE, 3)),
+        "landmarks": (landmarks, (batch, 68, 2)),
+        "masks": (masks, (batch, DEEP3D_SIZE, DEEP3D_SIZE)),
+    }
+    for name, (value, shape) in expected.items():
+        if tuple(value.shape) != shape:
+            raise ValueError(f"{name}: expected shape {shape}, found {tuple(value.shape)}")

@@ -1,0 +1,248 @@
+"""Pose, identity and expression from 68 landmarks: maximum a posteriori, many faces at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from facemill.coarse.contour import JAW_COUNT, SlidingContour
+from facemill.coarse.decode import mean_face, project_landmarks
+from facemill.coarse.settings import LandmarkStageSettings
+from facemill.geometry.camera import Camera, project_camera_points
+from facemill.geometry.rotation import (
+    euler_deep3d_from_matrix,
+    matrix_from_axis_angle,
+    matrix_from_euler_deep3d,
+)
+from facemill.models.coefficients import Coefficients
+from facemill.models.morphable import LinearModel, MorphableModel
+
+POSE = 6  # three of an axis-angle increment, three of the translation
+LEAST_DAMPING, MOST_DAMPING = 1e-6, 1e6
+
+
+@dataclass(frozen=True)
+class LandmarkFit:
+    """Coefficients (albedo and lighting as given) and the confidence (B, 68), 0..1, of each landmark."""
+
+    coefficients: Coefficients
+    confidence: Tensor
+
+
+@dataclass(frozen=True)
+class _State:
+    """rotation (B, 3, 3), translation (B, 3), identity (B, K), expression (B, E); energy (B,)."""
+
+    rotation: Tensor
+    translation: Tensor
+    identity: Tensor
+    expression: Tensor
+    energy: Tensor
+
+    def where(self, better: Tensor, other: _State) -> _State:
+        """This state for the faces where `better` (B,), else the other."""
+        pairs = {name: (getattr(self, name), getattr(other, name)) for name in self.__dataclass_fields__}
+        return _State(**{n: torch.where(better.view(-1, *[1] * (a.ndim - 1)), a, b) for n, (a, b) in pairs.items()})
+
+
+class LandmarkStage:
+    """The landmark stage for one model, prepared once.
+
+    Minimises, by Levenberg-Marquardt in float64,
+
+        sum_i s^2 log(1 + r_i^2 / s^2) + |identity - c|^2 / d^2 + |expression - c|^2 / d^2 + (depth / 100 mm)^2
+
+    over pose, identity and expression: r_i is the distance of landmark i in units of its standard deviation,
+    s the scale at which it counts as an outlier (Cauchy), c where the prior is centred. Jaw landmarks slide
+    to the silhouette in every step. Only the rows of the model that are landmarks or contour candidates are
+    computed with. Faces do not mix.
+    """
+
+    def __init__(self, model: MorphableModel, camera: Camera, settings: LandmarkStageSettings) -> None:
+        contour = SlidingContour(model.topology, mean_face(model))
+        rows = torch.unique(torch.cat((contour.candidates.reshape(-1), model.topology.landmarks68)))
+        self.model = model.subset(rows).to(dtype=torch.float64)
+        self.contour = SlidingContour(self.model.topology, mean_face(self.model))
+        self.camera = camera.to(device=model.device, dtype=torch.float64)
+        self.settings = settings
+        noise = torch.full((68,), settings.noise, dtype=torch.float64, device=model.device)
+        noise[:JAW_COUNT] = settings.contour_noise
+        self.noise = noise
+
+    def fit(self, landmarks: Tensor, centre: Coefficients, deviation: float, search_pose: bool) -> LandmarkFit:
+        """Fit B faces.
+
+        Args:
+            landmarks: (B, 68, 2) pixels of the 224 crop.
+            centre: where the prior is centred and the fit starts.
+            deviation: standard deviation of the prior around `centre`, standard deviations of the model.
+            search_pose: start from several yaws, with the shape of `centre`, and keep the best.
+        """
+        detected = landmarks.to(dtype=torch.float64)
+        start = centre.to(dtype=torch.float64)
+        state = self._state(start, matrix_from_euler_deep3d(start.rotation))
+        prior = _Prior(start.identity, start.expression, deviation, deviation * self.settings.expression_deviation)
+        if search_pose:
+            starts = [self._pose_from(yaw, state, detected, prior) for yaw in self.settings.yaw_starts]
+            state = starts[0]
+            for other in starts[1:]:
+                state = other.where(other.energy < state.energy, state)
+        state = self._minimise(state, detected, prior, self.settings.iterations, pose_only=False)
+        residuals = self._residuals(state, detected)[0]
+        dtype = centre.identity.dtype
+        fitted = replace(
+            centre,
+            rotation=euler_deep3d_from_matrix(state.rotation).to(dtype),
+            translation=state.translation.to(dtype),
+            identity=state.identity.to(dtype),
+            expression=state.expression.to(dtype),
+        )
+        return LandmarkFit(fitted, self._confidence(residuals).to(dtype))
+
+    def _state(self, start: Coefficients, rotation: Tensor) -> _State:
+        unknown = start.identity.new_full((len(start),), torch.inf)
+        return _State(rotation, start.translation, start.identity, start.expression, unknown)
+
+    def _pose_from(self, yaw_degrees: float, state: _State, detected: Tensor, prior: _Prior) -> _State:
+        yaw = torch.deg2rad(state.translation.new_tensor([0.0, yaw_degrees, 0.0]))
+        turned = matrix_from_euler_deep3d(yaw).expand(len(detected), 3, 3)
+        started = replace(state, rotation=turned, energy=torch.full_like(state.energy, torch.inf))
+        return self._minimise(started, detected, prior, self.settings.pose_iterations, pose_only=True)
+
+    def _minimise(self, state: _State, detected: Tensor, prior: _Prior, iterations: int, pose_only: bool) -> _State:
+        damping = torch.full_like(state.energy, 1e-3)
+        state = replace(state, energy=self._energy(state, detected, prior))
+        for _ in range(iterations):
+            hessian, gradient = self._normal_equations(state, detected, prior)
+            if pose_only:
+                hessian, gradient = hessian[:, :POSE, :POSE], gradient[:, :POSE]
+            diagonal = hessian.diagonal(dim1=1, dim2=2)
+            damped = hessian + torch.diag_embed(damping[:, None] * diagonal + 1e-9)
+            step = -torch.linalg.solve(damped, gradient)
+            moved = self._moved(state, step)
+            moved = replace(moved, energy=self._energy(moved, detected, prior))
+            better = moved.energy < state.energy
+            state = moved.where(better, state)
+            damping = torch.where(better, damping / 3, damping * 4).clamp(LEAST_DAMPING, MOST_DAMPING)
+        return state
+
+    def _moved(self, state: _State, step: Tensor) -> _State:
+        moved = replace(
+            state,
+            rotation=matrix_from_axis_angle(step[:, :3]) @ state.rotation,
+            translation=state.translation + step[:, 3:POSE],
+        )
+        if step.shape[1] == POSE:
+            return moved
+        identity, expression = step[:, POSE:].split((state.identity.shape[1], state.expression.shape[1]), dim=1)
+        return replace(moved, identity=state.identity + identity, expression=state.expression + expression)
+
+    def _residuals(self, state: _State, detected: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Residuals (B, 68, 2) in standard deviations, posed landmarks (B, 68, 3) and their rows (B, 68)."""
+        shape = self.model.shape(state.identity, state.expression)
+        posed = shape @ state.rotation.mT + state.translation[:, None]
+        roll = torch.atan2(state.rotation[:, 1, 0], state.rotation[:, 0, 0])
+        vertices = self.camera.points_in_camera(posed)
+        topology = self.model.topology
+        pixels, rows = project_landmarks(vertices, roll, self.contour, topology.landmarks68, self.camera.intrinsics)
+        return (pixels - detected) / self.noise[:, None], _rows_of(posed, rows), rows
+
+    def _energy(self, state: _State, detected: Tensor, prior: _Prior) -> Tensor:
+        scale = self.settings.outlier_scale**2
+        squared = self._residuals(state, detected)[0].square().sum(-1)
+        data = scale * torch.log1p(squared / scale).sum(-1)
+        total = data + prior.energy(state) + (state.translation[:, 2] / self.settings.depth_deviation).square()
+        return torch.where(torch.isnan(total), torch.inf, total)  # a point behind the camera is no solution
+
+    def _confidence(self, residuals: Tensor) -> Tensor:
+        return 1 / (1 + residuals.square().sum(-1) / self.settings.outlier_scale**2)
+
+    def _normal_equations(self, state: _State, detected: Tensor, prior: _Prior) -> tuple[Tensor, Tensor]:
+        """Gauss-Newton matrix (B, P, P) and gradient (B, P) of half the energy, landmarks reweighted."""
+        residuals, posed, rows = self._residuals(state, detected)
+        offset = posed - state.translation[:, None]
+        zero = torch.zeros_like(offset[..., 0])
+        x, y, z = offset.unbind(-1)
+        turning = torch.stack((zero, z, -y, -z, zero, x, y, -x, zero), -1).unflatten(-1, (3, 3))  # -[offset]x
+        moving = torch.eye(3, dtype=posed.dtype, device=posed.device).expand(*turning.shape)
+        basis = _shape_jacobian(self.model, state.identity, state.expression, rows)
+        shaping = state.rotation[:, None] @ basis
+        jacobian = self._pixel_jacobian(posed) @ torch.cat((turning, moving, shaping), dim=-1)
+        weight = self._confidence(residuals)[..., None, None] / self.noise[:, None, None].square()
+        flat = jacobian.flatten(1, 2)
+        weighted = (jacobian * weight).flatten(1, 2)
+        hessian = weighted.mT @ flat
+        gradient = (weighted.mT @ (residuals * self.noise[:, None]).flatten(1)[..., None])[..., 0]
+        precision, pull = prior.normal_equations(state, POSE)
+        depth = 1 / self.settings.depth_deviation**2
+        precision[:, 5] += depth
+        pull[:, 5] += depth * state.translation[:, 2]
+        return hessian + torch.diag_embed(precision), gradient + pull
+
+    def _pixel_jacobian(self, posed: Tensor) -> Tensor:
+        """(B, 68, 2, 3): how pixels move with points of the posed head frame."""
+        points = self.camera.points_in_camera(posed)
+        intrinsics = self.camera.intrinsics
+        depth = points[..., 2]
+        pixels = project_camera_points(points, intrinsics).pixels - intrinsics[:2, 2]
+        in_camera = torch.cat(
+            (
+                (intrinsics[:2, :2] / depth[..., None, None]),
+                -(pixels / depth[..., None])[..., None],
+            ),
+            dim=-1,
+        )
+        return in_camera @ self.camera.rotation
+
+
+@dataclass(frozen=True)
+class _Prior:
+    """Normal priors of identity and expression around the centre given."""
+
+    identity: Tensor
+    expression: Tensor
+    identity_deviation: float
+    expression_deviation: float
+
+    def energy(self, state: _State) -> Tensor:
+        identity = (state.identity - self.identity) / self.identity_deviation
+        expression = (state.expression - self.expression) / self.expression_deviation
+        return identity.square().sum(-1) + expression.square().sum(-1)
+
+    def normal_equations(self, state: _State, before: int) -> tuple[Tensor, Tensor]:
+        """Diagonal of the precision and gradient of half the energy, (B, before + K + E) each."""
+        nothing = state.identity.new_zeros(len(state.identity), before)
+        identity = torch.full_like(state.identity, self.identity_deviation**-2)
+        expression = torch.full_like(state.expression, self.expression_deviation**-2)
+        pull = (identity * (state.identity - self.identity), expression * (state.expression - self.expression))
+        return torch.cat((nothing, identity, expression), dim=1), torch.cat((nothing, *pull), dim=1)
+
+
+def _shape_jacobian(model: MorphableModel, identity: Tensor, expression: Tensor, rows: Tensor) -> Tensor:
+    """(B, N, 3, K + E): how the vertices `rows` (B, N) move with identity and expression."""
+    if isinstance(model, LinearModel):
+        basis = torch.cat((model.identity_basis, model.expression_basis)).permute(1, 2, 0)
+        return basis[rows]
+    # Every model here is affine in identity for a fixed expression and the other way round, so a difference of
+    # one standard deviation is the exact derivative.
+    base = model.shape(identity, expression)
+    columns = []
+    for index in range(model.identity_count):
+        shifted = model.shape(identity + _unit(index, identity), expression)
+        columns.append(_rows_of(shifted - base, rows))
+    for index in range(model.expression_count):
+        shifted = model.shape(identity, expression + _unit(index, expression))
+        columns.append(_rows_of(shifted - base, rows))
+    return torch.stack(columns, dim=-1)
+
+
+def _unit(index: int, like: Tensor) -> Tensor:
+    unit = like.new_zeros(1, like.shape[1])
+    unit[0, index] = 1
+    return unit
+
+
+def _rows_of(values: Tensor, rows: Tensor) -> Tensor:
+    return torch.gather(values, 1, rows[..., None].expand(-1, -1, values.shape[-1]))

@@ -1,0 +1,1 @@
+"""Losses of the coarse stage: one file a family, pure functions of tensors, one value per photo."""

@@ -1,0 +1,96 @@
+"""The hybrid loss: the one place that knows the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from facemill.coarse.losses.landmark import landmark_distance, landmark_weights
+from facemill.coarse.losses.photometric import photometric_distance
+from facemill.coarse.losses.regularisation import lighting_colour, mahalanobis, reflectance_variance
+from facemill.coarse.settings import CoarseWeights
+
+
+@dataclass(frozen=True)
+class CoarsePrediction:
+    """What a fitting or a network predicts for B photos.
+
+    Attributes:
+        rendered: (B, ..., 3) colours; any layout of pixels that `CoarseTarget.photo` shares.
+        region: (B, ...) 1 where the render shows the face region, else 0; no gradient flows into it.
+        landmarks: (B, 68, 2) pixels of the 224 crop.
+        identity, expression, albedo: (B, N) standard deviations from where the prior is centred.
+        lighting: (B, 27).
+        skin_albedo: (B, S, 3) albedo of the skin vertices.
+    """
+
+    rendered: Tensor
+    region: Tensor
+    landmarks: Tensor
+    identity: Tensor
+    expression: Tensor
+    albedo: Tensor
+    lighting: Tensor
+    skin_albedo: Tensor
+
+
+@dataclass(frozen=True)
+class CoarseTarget:
+    """What the photos show.
+
+    Attributes:
+        photo: (B, ..., 3) colours 0..1, file values.
+        attention: (B, ...) skin probability 0..1.
+        landmarks: (B, 68, 2) detected, pixels of the 224 crop.
+        confidence: (B, 68) factor for each landmark, or None for 1.
+    """
+
+    photo: Tensor
+    attention: Tensor
+    landmarks: Tensor
+    confidence: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class LossTerms:
+    """total (B,) weighted sum; terms: name of the weight -> unweighted (B,), without gradients, for the log."""
+
+    total: Tensor
+    terms: dict[str, Tensor]
+
+
+def coarse_objective(prediction: CoarsePrediction, target: CoarseTarget, weights: CoarseWeights) -> LossTerms:
+    """The hybrid loss of each photo (Deng et al. 2019 without the identity network's term).
+
+    Terms of weight 0 are not computed. Photos do not mix: entry b depends on photo b only.
+    """
+    families: dict[str, Callable[[], Tensor]] = {
+        "photometric": lambda: photometric_distance(
+            prediction.rendered, target.photo, target.attention * prediction.region.detach()
+        ),
+        "landmark": lambda: landmark_distance(
+            prediction.landmarks, target.landmarks, _point_weights(target, weights.landmark_emphasis)
+        ),
+        "identity": lambda: mahalanobis(prediction.identity),
+        "expression": lambda: mahalanobis(prediction.expression),
+        "albedo": lambda: mahalanobis(prediction.albedo),
+        "reflectance": lambda: reflectance_variance(prediction.skin_albedo),
+        "lighting": lambda: lighting_colour(prediction.lighting),
+    }
+    total = torch.zeros_like(prediction.lighting[:, 0])
+    terms = {}
+    for name, value_of in families.items():
+        weight = getattr(weights, name)
+        if weight > 0:
+            value = value_of()
+            terms[name] = value.detach()
+            total = total + weight * value
+    return LossTerms(total, terms)
+
+
+def _point_weights(target: CoarseTarget, emphasis: float) -> Tensor:
+    weights = landmark_weights(emphasis, target.landmarks.dtype, target.landmarks.device)
+    return weights if target.confidence is None else weights * target.confidence

@@ -1,0 +1,234 @@
+"""All coefficients from the pixels: the hybrid loss through the differentiable renderer."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d
+
+from facemill.coarse.appearance import AppearanceSamples, AppearanceSolver
+from facemill.coarse.decode import DecodedFaces, FaceDecoder
+from facemill.coarse.losses.objective import CoarsePrediction, CoarseTarget, LossTerms, coarse_objective
+from facemill.coarse.losses.photometric import photometric_distance
+from facemill.coarse.settings import CoarseWeights, PhotometricStageSettings
+from facemill.geometry.camera import DEEP3D_SIZE, deep3d_crop_camera
+from facemill.models.coefficients import Coefficients
+from facemill.models.morphable import MorphableModel
+from facemill.rendering.rasterize import Fragments, differentiable_barycentrics, interpolate, rasterize
+
+logger = logging.getLogger(__name__)
+
+RENDERED_REGIONS = ("face", "eyeballs", "mouth_interior")
+UNCOMPARED_REGIONS = ("eyeballs", "mouth_interior")
+FIELDS = ("rotation", "translation", "lighting", "identity", "expression", "albedo")
+
+
+@dataclass(frozen=True)
+class FacePhotos:
+    """What is known of B photos.
+
+    Attributes:
+        crops: (B, 224, 224, 3) colours 0..1.
+        attention: (B, 224, 224) skin probability 0..1.
+        landmarks: (B, 68, 2) pixels of the crop.
+        confidence: (B, 68) of the landmarks.
+    """
+
+    crops: Tensor
+    attention: Tensor
+    landmarks: Tensor
+    confidence: Tensor
+
+
+@dataclass(frozen=True)
+class PhotometricFit:
+    """Coefficients; photometric_error (B,) mean colour distance on the attended face at 224 px; landmarks
+    (B, 68, 2) projected; history: name of the loss term -> (steps, B) unweighted."""
+
+    coefficients: Coefficients
+    photometric_error: Tensor
+    landmarks: Tensor
+    history: dict[str, Tensor]
+
+
+class PhotometricStage:
+    """The photometric stage for one model, prepared once.
+
+    Only the part of the model that can matter is decoded: the face, and the eyeballs and the inside of the
+    mouth, which hide what is behind them but are not compared with the photo. Faces do not mix: each has its
+    own loss and its own optimiser state.
+    """
+
+    def __init__(self, model: MorphableModel, settings: PhotometricStageSettings, weights: CoarseWeights) -> None:
+        model = model.subset(_rendered_vertices(model))
+        self.decoder = FaceDecoder(model)
+        self.settings = settings
+        self.weights = weights
+        topology = model.topology
+        compared = topology.regions["face"].clone()
+        for name in UNCOMPARED_REGIONS:
+            compared &= ~topology.regions[name]
+        self.compared_triangles = compared[topology.triangles].all(1)
+        self.skin = topology.regions["skin"].nonzero()[:, 0]
+        self.appearance = AppearanceSolver(model.albedo_mean[self.skin], model.albedo_basis[:, self.skin], weights)
+
+    def fit(self, photos: FacePhotos, start: Coefficients, centre: Coefficients) -> PhotometricFit:
+        """Fit B faces.
+
+        Args:
+            start: where the fit starts; its lighting and albedo are replaced by the closed-form ones.
+            centre: where the prior is centred.
+        """
+        start = self._with_appearance(photos, start)
+        scales = self._scales(start)
+        offsets = torch.zeros(len(start), sum(s.shape[1] for s in scales.values()), dtype=start.identity.dtype)
+        offsets = offsets.to(start.identity.device).requires_grad_()
+        optimiser = torch.optim.Adam([offsets], lr=self.settings.learning_rate, eps=1e-6)
+        steps = sum(level.steps for level in self.settings.levels)
+        history: list[dict[str, Tensor]] = []
+        for level in self.settings.levels:
+            target = _reduced(photos, level.reduction)
+            fragments = None
+            for step in range(level.steps):
+                for group in optimiser.param_groups:
+                    group["lr"] = self.settings.learning_rate * _cosine(len(history) / steps, self.settings.final_rate)
+                coefficients = _moved(start, offsets, scales)
+                decoded = self.decoder(coefficients)
+                if fragments is None or step % self.settings.raster_interval == 0:
+                    fragments = self.rasterize(decoded, level.reduction)
+                loss = self.loss(coefficients, centre, decoded, fragments, target, level.reduction)
+                optimiser.zero_grad(set_to_none=True)
+                loss.total.sum().backward()
+                optimiser.step()
+                history.append(loss.terms)
+        with torch.no_grad():
+            coefficients = _moved(start, offsets, scales).detach()
+            decoded = self.decoder(coefficients)
+            error = self.photometric_error(decoded, _reduced(photos, 1))
+        terms = {name: torch.stack([entry[name] for entry in history]) for name in history[0]}
+        return PhotometricFit(coefficients, error, decoded.landmarks, terms)
+
+    def rasterize(self, decoded: DecodedFaces, reduction: int) -> Fragments:
+        """Which triangle each pixel of the crop, reduced by `reduction`, shows."""
+        size = DEEP3D_SIZE // reduction
+        topology = self.decoder.model.topology
+        intrinsics = self._intrinsics(decoded, reduction)
+        return rasterize(decoded.vertices.detach(), topology.triangles, intrinsics, (size, size), cull_backfaces=True)
+
+    def loss(
+        self,
+        coefficients: Coefficients,
+        centre: Coefficients,
+        decoded: DecodedFaces,
+        fragments: Fragments,
+        target: CoarseTarget,
+        reduction: int,
+    ) -> LossTerms:
+        """The hybrid loss of B faces; differentiable in the coefficients."""
+        triangles = self.decoder.model.topology.triangles
+        intrinsics = self._intrinsics(decoded, reduction)
+        barycentrics = differentiable_barycentrics(fragments, decoded.vertices, triangles, intrinsics)
+        prediction = CoarsePrediction(
+            interpolate(fragments, barycentrics, decoded.colors, triangles),
+            self._region(fragments, decoded.vertices.dtype),
+            decoded.landmarks,
+            coefficients.identity - centre.identity,
+            coefficients.expression - centre.expression,
+            coefficients.albedo - centre.albedo,
+            coefficients.lighting,
+            decoded.albedo[:, self.skin],
+        )
+        return coarse_objective(prediction, target, self.weights)
+
+    def photometric_error(self, decoded: DecodedFaces, target: CoarseTarget) -> Tensor:
+        """Mean colour distance on the attended face, 224 px, (B,)."""
+        fragments = self.rasterize(decoded, 1)
+        triangles = self.decoder.model.topology.triangles
+        rendered = interpolate(fragments, fragments.barycentrics, decoded.colors, triangles)
+        region = self._region(fragments, rendered.dtype)
+        return photometric_distance(rendered, target.photo, target.attention * region)
+
+    def _region(self, fragments: Fragments, dtype: torch.dtype) -> Tensor:
+        shown = self.compared_triangles[fragments.triangle_ids.clamp(min=0)] & fragments.mask
+        return shown.to(dtype)
+
+    def _intrinsics(self, decoded: DecodedFaces, reduction: int) -> Tensor:
+        vertices = decoded.vertices
+        return deep3d_crop_camera(DEEP3D_SIZE // reduction, vertices.dtype, vertices.device).intrinsics
+
+    def _with_appearance(self, photos: FacePhotos, start: Coefficients) -> Coefficients:
+        """`start` with the lighting and the albedo that explain the photos best, face by face."""
+        reduction = self.settings.appearance_reduction
+        target = _reduced(photos, reduction)
+        model = self.decoder.model
+        lighting, albedo = start.lighting.clone(), start.albedo.clone()
+        with torch.no_grad():
+            decoded = self.decoder(start)
+            fragments = self.rasterize(decoded, reduction)
+            weight = target.attention * self._region(fragments, decoded.vertices.dtype)
+            for face in range(len(start)):
+                used = (weight[face] > 0.1).reshape(-1).nonzero()[:, 0]
+                corners = model.topology.triangles[fragments.triangle_ids[face].reshape(-1)[used]]
+                shares = fragments.barycentrics[face].reshape(-1, 3)[used]
+                normals = torch.einsum("pk,pkc->pc", shares, decoded.normals[face][corners])
+                samples = AppearanceSamples(
+                    target.photo[face].reshape(-1, 3)[used],
+                    weight[face].reshape(-1)[used],
+                    normals / normals.norm(dim=1, keepdim=True).clamp(min=1e-6),
+                    torch.einsum("pk,pkc->pc", shares, model.albedo_mean[corners]),
+                    torch.einsum("pk,apkc->pca", shares, model.albedo_basis[:, corners]),
+                )
+                found = self.appearance.solve(
+                    samples, lighting[face], albedo[face], self.settings.appearance_rounds
+                )
+                lighting[face], albedo[face] = (value.to(lighting.dtype) for value in found)
+        return Coefficients(
+            start.identity, start.expression, albedo, start.rotation, start.translation, lighting
+        )
+
+    def _scales(self, start: Coefficients) -> dict[str, Tensor]:
+        settings = self.settings
+        steps = {
+            "rotation": settings.rotation_step,
+            "translation": settings.translation_step,
+            "lighting": settings.lighting_step,
+        }
+        return {name: torch.full_like(getattr(start, name)[:1], steps.get(name, 1.0)) for name in FIELDS}
+
+
+def _moved(start: Coefficients, offsets: Tensor, scales: dict[str, Tensor]) -> Coefficients:
+    parts = offsets.split([scale.shape[1] for scale in scales.values()], dim=1)
+    return Coefficients(
+        **{
+            name: getattr(start, name) + scale * part
+            for (name, scale), part in zip(scales.items(), parts, strict=True)
+        }
+    )
+
+
+def _reduced(photos: FacePhotos, reduction: int) -> CoarseTarget:
+    """The photos with blocks of `reduction` pixels replaced by their mean: u -> (u + 0.5) / reduction - 0.5."""
+    crops, attention = photos.crops.permute(0, 3, 1, 2), photos.attention[:, None]
+    if reduction > 1:
+        crops, attention = avg_pool2d(crops, reduction), avg_pool2d(attention, reduction)
+    return CoarseTarget(crops.permute(0, 2, 3, 1), attention[:, 0], photos.landmarks, photos.confidence)
+
+
+def _rendered_vertices(model: MorphableModel) -> Tensor:
+    """Ids of the vertices that the stage decodes: rendered regions, landmarks and contour candidates."""
+    topology = model.topology
+    used = torch.zeros(model.vertex_count, dtype=torch.bool, device=model.device)
+    for name in RENDERED_REGIONS:
+        used |= topology.regions[name]
+    for ids in (topology.landmarks68, topology.contour_candidates.reshape(-1)):
+        used[ids[ids >= 0]] = True
+    return used.nonzero()[:, 0]
+
+
+def _cosine(progress: float, least: float) -> float:
+    """From 1 to `least` along half a cosine."""
+    return least + (1 - least) * (1 + math.cos(math.pi * progress)) / 2
