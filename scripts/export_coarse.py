@@ -1,0 +1,30 @@
+"""Meshes, coefficients, landmarks and pictures of each face of a shard, one folder per photo.
+
+input: faces (reconstruct_coarse table), arrays (reconstruct_coarse .npz), model
+output: table
+params: settings, photo_folder, crops_folder (align_faces/<shard>), folder (coarse/<set>: parent of the faces' folders)
+"""
+
+from functools import partial
+
+from facemill.coarse.export import export_coarse
+from facemill.coarse.export_settings import ExportSettings
+from facemill.models.files import load_model
+from facemill.photos.reading import read_photo_of
+from facemill.runtime.devices import use_threads
+from facemill.runtime.files import load_arrays
+from facemill.runtime.logs import log_to
+from facemill.runtime.tables import read_table, write_table
+
+log_to(snakemake.log[0])
+use_threads(snakemake.threads)
+table = export_coarse(
+    table=read_table(snakemake.input.faces),
+    arrays=load_arrays(snakemake.input.arrays),
+    model=load_model(snakemake.input.model),
+    crops_folder=snakemake.params.crops_folder,
+    read_photo=partial(read_photo_of, snakemake.params.photo_folder),
+    output_folder=snakemake.params.folder,
+    settings=ExportSettings(**snakemake.params.settings),
+)
+write_table(snakemake.output.table, table)

@@ -1,0 +1,22 @@
+"""One self-contained page about the run.
+
+input: faces (list: photos/<set>/faces.csv), coarse (list: coarse/<set>/export_coarse/<shard>.parquet)
+output: page
+params: settings, run (name), results (results/<run>), benchmarks (results/<run>/benchmarks), configuration (mapping)
+"""
+
+from facemill.report.inputs import read_inputs
+from facemill.report.page import write_report
+from facemill.report.settings import ReportSettings
+from facemill.runtime.logs import log_to
+
+log_to(snakemake.log[0])
+inputs = read_inputs(
+    run=snakemake.params.run,
+    results=snakemake.params.results,
+    benchmarks=snakemake.params.benchmarks,
+    configuration=snakemake.params.configuration,
+    faces=snakemake.input.faces,
+    coarse=snakemake.input.coarse,
+)
+write_report(snakemake.output.page, inputs, ReportSettings(**snakemake.params.settings))

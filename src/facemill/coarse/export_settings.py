@@ -1,0 +1,17 @@
+"""Settings of `export_coarse` and `export_photo`."""
+
+from pydantic import Field
+
+from facemill.runtime.settings import Settings
+
+
+class ExportSettings(Settings):
+    """Settings of the rules `export_coarse` and `export_photo`."""
+
+    texture_size: int = Field(1024, ge=64, le=8192, description="width and height of the texture, texels")
+    texture_quality: int = Field(92, ge=50, le=100, description="JPEG quality of the texture in mesh.glb")
+    overlay_side: int = Field(1600, ge=64, description="longer side of overlay.png at most, px")
+    closeup_side: int = Field(512, ge=64, le=2048, description="side of the pictures around the face, px")
+    turned_yaws: tuple[float, ...] = Field(
+        (-60.0, -30.0, 0.0, 30.0, 60.0), min_length=1, description="views of turned.png, degrees"
+    )

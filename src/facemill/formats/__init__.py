@@ -1,0 +1,1 @@
+"""Readers and writers of foreign files: meshes, Deep3D coefficients, landmarks, captures."""
