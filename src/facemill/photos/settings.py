@@ -45,6 +45,8 @@ IMAGE_FORMATS: dict[str, tuple[str, ...]] = {
 }
 IMAGE_SUFFIXES: frozenset[str] = frozenset(suffix for group in IMAGE_FORMATS.values() for suffix in group)
 
+MAX_PIXELS = 178_956_970  # Pillow opens nothing larger: twice its Image.MAX_IMAGE_PIXELS
+
 
 class Settings(BaseModel):
     """Base of the photo settings: read-only, and unknown keys are errors."""
@@ -69,6 +71,7 @@ class IndexSettings(Settings):
     max_pixels: int = Field(
         default=150_000_000,
         ge=1,
+        le=MAX_PIXELS,
         description="Width x height above which a photo is refused before decoding (decompression bombs); "
         "medium-format cameras have up to 102 million.",
     )
@@ -140,11 +143,11 @@ class LandmarkSettings(Settings):
     enlargement: int = Field(
         default=4, ge=1, le=8, description="Times the crop is enlarged, because dlib rounds to whole pixels."
     )
-    max_spread: float = Field(
-        default=0.1,
-        gt=0,
-        description="Spread of the jittered results, as a share of the distance of the eyes, above which "
-        "the landmarks are not trusted.",
+    min_score: float = Field(
+        default=0.9,
+        le=1,
+        description="Score below which the landmarks are not trusted; dlib68: 1 - spread of the jittered "
+        "results / distance of the eyes.",
     )
 
 

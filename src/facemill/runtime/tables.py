@@ -27,7 +27,7 @@ def map_photos(
     columns: Iterable[str],
     strict: bool = False,
 ) -> pd.DataFrame:
-    """Add the columns that `function` computes for each `ok` row; rows and their order stay.
+    """Add the columns that `function` computes for each `ok` row; rows, order and other columns stay.
 
     A `PhotoError` turns into the row's `status` and `reason`; any other exception into status `error`,
     with its traceback in the log. Rows that are not `ok` pass through with empty new columns.
@@ -43,7 +43,8 @@ def map_photos(
     columns = list(columns)
     rows: list[dict[str, Any]] = []
     tried = failed = 0
-    for row in table.to_dict("records"):
+    for record in table.to_dict("records"):
+        row = {str(name): value for name, value in record.items()}
         new: dict[str, Any] = dict.fromkeys(columns)
         if row["status"] == OK:
             tried += 1
@@ -61,8 +62,10 @@ def map_photos(
     if tried and failed == tried:
         raise EveryPhotoFailedError(f"all {failed} photos of the shard failed; last reason: {rows[-1]['reason']}")
     logger.info("%d photos: %d tried, %d unforeseen errors", len(rows), tried, failed)
-    names = list(dict.fromkeys([*table.columns, *columns]))
-    return pd.DataFrame(rows, columns=names)
+    result = table.copy()  # not a table of `rows`: whole numbers would become floats beside empty ones
+    for name in ["status", "reason", *columns]:
+        result[name] = pd.Series([row[name] for row in rows], index=table.index)
+    return result
 
 
 def write_table(path: str | Path, table: pd.DataFrame) -> None:

@@ -1,0 +1,181 @@
+"""Files of landmarks: Deep3D's text files, iBUG's `.pts`, MeshLab's `.pp`.
+
+Inside the project landmarks are float64 pixels, y downward, (0, 0) the centre of the top-left pixel. The
+readers and writers here cross to what each file holds.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+import numpy as np
+
+from facemill.runtime.errors import FormatError
+from facemill.runtime.files import write_text
+
+
+class PickedPoints(NamedTuple):
+    """Named points of MeshLab's PickPoints tool.
+
+    Attributes:
+        names: label of each point.
+        points: (N, 3) float64, units of the mesh; NaN where a point is marked as not picked.
+    """
+
+    names: list[str]
+    points: np.ndarray
+
+
+def read_points_text(path: str | Path, height: int | None = None) -> np.ndarray:
+    """Read one point `x y` per line: Deep3D's `detections/*.txt` (5) and `landmarks/*.txt` (68).
+
+    Numbers are separated by blanks, tabs, commas or semicolons; empty lines and lines that start with # are
+    skipped. `nan` and `inf` are read as such: what they mean is for the caller to say.
+
+    Args:
+        path: text file.
+        height: image height when the file counts y upward (Deep3D-PyTorch's `landmarks/*.txt` does):
+            y becomes height - 1 - y. None: y counts downward.
+    Returns:
+        (N, 2) float64.
+    Raises:
+        FormatError: missing, not text, no points, or a line without exactly two numbers.
+    """
+    expected = "one point `x y` per line"
+    rows: list[list[float]] = []
+    for number, line in enumerate(_read_lines(Path(path), expected), start=1):
+        words = line.replace(",", " ").replace(";", " ").split()
+        if not words or words[0].startswith("#"):
+            continue
+        try:
+            row = [float(word) for word in words]
+        except ValueError:
+            row = []
+        if len(row) != 2:
+            raise _bad_line(path, number, line, expected)
+        rows.append(row)
+    if not rows:
+        raise FormatError(
+            f"{path} holds no points", expected, "an empty file", "write the points or remove it"
+        )
+    return _flipped(np.array(rows), height)
+
+
+def write_points_text(path: str | Path, points: np.ndarray, height: int | None = None) -> None:
+    """Write (N, D) points, one per line, tab-separated, atomically; `height` as for `read_points_text`."""
+    points = _flipped(np.asarray(points, dtype=np.float64), height)
+    lines = ["\t".join(f"{value:.6f}" for value in point) for point in points]
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def read_pts(path: str | Path) -> np.ndarray:
+    """Read a `.pts` file of the iBUG 300-W annotations; its pixels count from 1, ours from 0.
+
+    Returns:
+        (N, 2) float64.
+    Raises:
+        FormatError: missing, not of the form `version: 1 / n_points: N / { … }`, or another number of points.
+    """
+    expected = "version: 1, n_points: <N>, then N lines `x y` between braces"
+    lines = [line.strip() for line in _read_lines(Path(path), expected)]
+    header = dict(line.split(":", 1) for line in lines if ":" in line)
+    try:
+        count = int(header["n_points"])
+        first, last = lines.index("{"), lines.index("}")
+    except (KeyError, ValueError) as error:
+        raise FormatError(
+            f"{path} is not a .pts file", expected, f"no {error}", "give a .pts file of iBUG's form"
+        ) from error
+    rows = []
+    for number, line in enumerate(lines[first + 1 : last], start=first + 2):
+        try:
+            x, y = map(float, line.split())
+        except ValueError as error:
+            raise _bad_line(path, number, line, expected) from error
+        rows.append((x, y))
+    if len(rows) != count:
+        raise FormatError(
+            f"{path} has another number of points than it says",
+            f"{count} lines between the braces",
+            f"{len(rows)}",
+            "restore the file",
+        )
+    return np.array(rows, dtype=np.float64).reshape(-1, 2) - 1.0
+
+
+def write_pts(path: str | Path, points: np.ndarray) -> None:
+    """Write (N, 2) points as iBUG `.pts`, counting pixels from 1, atomically."""
+    points = np.asarray(points, dtype=np.float64) + 1.0
+    body = "\n".join(f"{x:.6f} {y:.6f}" for x, y in points)
+    write_text(path, f"version: 1\nn_points: {len(points)}\n{{\n{body}\n}}\n")
+
+
+def read_picked_points(path: str | Path) -> PickedPoints:
+    """Read a `.pp` file of MeshLab's PickPoints tool (used for NoW's scan landmarks).
+
+    Raises:
+        FormatError: missing, not XML, no `point` elements, or one without x, y and z.
+    """
+    expected = "XML <PickedPoints> with <point x y z name/> elements"
+    text = "\n".join(_read_lines(Path(path), expected))
+    try:
+        root = ElementTree.fromstring(text)
+    except ElementTree.ParseError as error:
+        raise FormatError(f"{path} is not XML", expected, str(error), "save it again in MeshLab") from error
+    names, rows = [], []
+    for number, point in enumerate(root.iter("point")):
+        try:
+            row = [float(point.attrib[axis]) for axis in "xyz"]
+        except (KeyError, ValueError) as error:
+            raise FormatError(
+                f"{path}: point {number} has no usable x, y, z",
+                expected,
+                str(dict(point.attrib)),
+                "pick the point again in MeshLab",
+            ) from error
+        names.append(point.attrib.get("name", str(number)))
+        rows.append(row if point.attrib.get("active", "1") != "0" else [np.nan] * 3)
+    if not rows:
+        raise FormatError(f"{path} holds no points", expected, f"<{root.tag}>", "save it again in MeshLab")
+    return PickedPoints(names, np.array(rows, dtype=np.float64))
+
+
+def write_picked_points(path: str | Path, picked: PickedPoints) -> None:
+    """Write a `.pp` file that MeshLab reads, atomically; NaN points are written as not picked."""
+    root = ElementTree.Element("PickedPoints")
+    for name, point in zip(picked.names, np.asarray(picked.points, dtype=np.float64), strict=True):
+        there = bool(np.isfinite(point).all())
+        x, y, z = (repr(float(value)) if there else "0.0" for value in point)
+        ElementTree.SubElement(root, "point", x=x, y=y, z=z, active=str(int(there)), name=name)
+    ElementTree.indent(root, " ")
+    text = ElementTree.tostring(root, encoding="unicode")
+    write_text(path, f"<!DOCTYPE PickedPoints>\n{text}\n")
+
+
+def _read_lines(path: Path, expected: str) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError as error:
+        raise FormatError(f"{path} is missing", expected, "nothing", "give the file") from error
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{path} is not text", expected, "binary data", "save it as plain text") from error
+    except OSError as error:
+        raise FormatError(
+            f"{path} cannot be read",
+            expected,
+            error.strerror or str(error),
+            "check the file and its permissions",
+        ) from error
+
+
+def _bad_line(path: str | Path, number: int, line: str, expected: str) -> FormatError:
+    return FormatError(
+        f"{path}, line {number}", f"two numbers ({expected})", repr(line[:60]), "correct the line"
+    )
+
+
+def _flipped(points: np.ndarray, height: int | None) -> np.ndarray:
+    if height is not None:
+        points = points.copy()
+        points[:, 1] = height - 1 - points[:, 1]
+    return points
