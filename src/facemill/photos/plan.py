@@ -38,11 +38,13 @@ class PhotoPlan:
     Attributes:
         folder: folder of the plan's files, not of the photos.
         shards: names of all shards, `0000`, `0001`, …; some may be empty.
+        count: number of photos.
         shard_by_photo: shard of the photos whose shard is not the hash of their key.
     """
 
     folder: Path
     shards: tuple[str, ...]
+    count: int
     shard_by_photo: dict[str, str]
 
     def manifest(self, shard: str) -> Path:
@@ -94,7 +96,7 @@ def plan_photo_set(name: str, folder: str | Path, plan_folder: str | Path, shard
         members[shard].append(photo)
         if photo.photo != stem and bucket_of(photo.photo, shards) != shard:
             shard_by_photo[photo.photo] = _shard_name(shard)
-    plan = PhotoPlan(plan_folder, tuple(map(_shard_name, range(shards))), shard_by_photo)
+    plan = PhotoPlan(plan_folder, tuple(map(_shard_name, range(shards))), len(photos), shard_by_photo)
     plan_folder.mkdir(parents=True, exist_ok=True)
     names = PlannedPhoto.__dataclass_fields__
     for shard_name, content in zip(plan.shards, members, strict=True):
@@ -105,6 +107,7 @@ def plan_photo_set(name: str, folder: str | Path, plan_folder: str | Path, shard
         "photo_folder": text_of_name(str(folder)),
         "shard_size": shard_size,
         "shards": shards,
+        "count": len(photos),
         "shard_by_photo": shard_by_photo,
     }
     _write_if_changed(plan_folder / "plan.json", head)
