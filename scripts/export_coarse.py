@@ -2,7 +2,7 @@
 
 input: faces (reconstruct_coarse table), arrays (reconstruct_coarse .npz), model
 output: table
-params: settings, photo_folder, crops_folder (align_faces/<shard>), folder (coarse/<set>: parent of the faces' folders)
+params: settings, photo_folder, crops_folder (align_faces/<shard>), folder (coarse/<set>)
 """
 
 from functools import partial

@@ -2,7 +2,7 @@
 
 input: faces (list: photos/<set>/faces.csv), coarse (list: coarse/<set>/export_coarse/<shard>.parquet)
 output: page
-params: settings, run (name), results (results/<run>), benchmarks (results/<run>/benchmarks), configuration (mapping)
+params: settings, run (its name), results (results/<run>), benchmarks (folder), configuration (mapping)
 """
 
 from facemill.report.inputs import read_inputs

@@ -1,0 +1,294 @@
+"""Triangle meshes in OBJ, PLY and GLB files. Units of OBJ and PLY are those of the mesh (millimetres, for ours)."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import trimesh
+from numpy.typing import NDArray
+from PIL import Image
+
+from facemill.formats.glb import read_glb, write_glb
+from facemill.geometry.mesh import Mesh
+from facemill.runtime.errors import FormatError
+from facemill.runtime.files import write_bytes
+
+__all__ = [
+    "read_glb",
+    "read_mesh",
+    "read_obj",
+    "read_ply",
+    "write_glb",
+    "write_mesh",
+    "write_obj",
+    "write_ply",
+]
+
+_REMEDY = "export the mesh again, as OBJ, PLY or GLB"
+
+
+def read_mesh(path: str | Path, need_triangles: bool = True) -> Mesh:
+    """Read an OBJ, PLY or GLB file, chosen by its suffix.
+
+    Raises:
+        FormatError: see `read_obj`; or the suffix is another one.
+    """
+    reader = _by_suffix(path, {".obj": read_obj, ".ply": read_ply, ".glb": _read_glb_mesh})
+    return reader(path, need_triangles)
+
+
+def write_mesh(path: str | Path, mesh: Mesh) -> None:
+    """Write OBJ, binary PLY or GLB, chosen by the suffix, without a texture."""
+    writers: dict[str, Callable] = {".obj": write_obj, ".ply": write_ply, ".glb": write_glb}
+    _by_suffix(path, writers)(path, mesh)
+
+
+def write_obj(path: str | Path, mesh: Mesh, texture: NDArray[np.uint8] | None = None) -> None:
+    """Write Wavefront OBJ: `v x y z`, or `v x y z r g b` (colours 0..1) as MeshLab reads; `vt` when there is uv.
+
+    Four decimals: 0.1 micrometres. With `texture` (H, W, 3; row 0 is v = 1) `<stem>.mtl` and `<stem>.png` are
+    written beside it; Blender, Unity and web viewers show such a texture, but no vertex colours.
+
+    Raises:
+        ValueError: a texture without uv.
+    """
+    path = Path(path)
+    if texture is not None and mesh.uv is None:
+        raise ValueError("texture: expected a mesh with uv, found none; give uv and uv_triangles too")
+    parts = []
+    if texture is not None:
+        parts.append(f"mtllib {path.stem}.mtl\nusemtl photo\n")
+        _write_material(path, texture)
+    if mesh.colors is None:
+        parts.append(_lines("v %.4f %.4f %.4f\n", mesh.vertices))
+    else:
+        colors = np.clip(mesh.colors, 0, 1)
+        parts.append(_lines("v %.4f %.4f %.4f %.4f %.4f %.4f\n", np.hstack([mesh.vertices, colors])))
+    if mesh.uv is None or mesh.uv_triangles is None:
+        parts.append(_lines("f %d %d %d\n", mesh.triangles + 1))
+    else:
+        parts.append(_lines("vt %.6f %.6f\n", mesh.uv))
+        corners = np.stack([mesh.triangles, mesh.uv_triangles], axis=2).reshape(-1, 6) + 1
+        parts.append(_lines("f %d/%d %d/%d %d/%d\n", corners))
+    write_bytes(path, "".join(parts).encode("ascii"))
+
+
+def read_obj(path: str | Path, need_triangles: bool = True) -> Mesh:
+    """Read Wavefront OBJ: positions, vertex colours and uv; polygons become fans of triangles.
+
+    Colours above 1 are taken as 0..255. Normals, groups and materials are passed over.
+
+    Args:
+        need_triangles: whether a file without triangles (a point cloud) is an error.
+    Raises:
+        FormatError: the file is missing or empty; a line cannot be read; a coordinate is not a finite number;
+            an index points nowhere.
+    """
+    rows: dict[str, list[str]] = {"v": [], "vt": []}
+    corners: list[tuple[int, ...]] = []
+    for number, line in enumerate(_text(path).replace("\\\n", " ").splitlines(), start=1):
+        kind, _, rest = line.strip().partition(" ")
+        if kind in rows:
+            rows[kind].append(rest)
+        elif kind == "f":
+            try:
+                corners += _fan(rest.split(), len(rows["v"]), len(rows["vt"]))
+            except ValueError as error:
+                raise FormatError(
+                    f"{path}: line {number} is no face", "f 1 2 3 or f 1/1 2/2 3/3", line[:80], _REMEDY
+                ) from error
+    table = _table(path, rows["v"], "v", (3, 4, 6, 7))
+    indices = np.array(corners, dtype=np.int64).reshape(-1, 6)
+    uv = uv_triangles = None
+    if rows["vt"] and len(indices) and (indices[:, 3:] >= 0).all():
+        uv, uv_triangles = _table(path, rows["vt"], "vt", (1, 2, 3))[:, :2], indices[:, 3:]
+    colors = table[:, -3:] if table.shape[1] >= 6 else None
+    if colors is not None and colors.max(initial=0) > 1:
+        colors = colors / 255
+    return checked_mesh(path, need_triangles, table[:, :3], indices[:, :3], colors, uv, uv_triangles)
+
+
+def write_ply(path: str | Path, mesh: Mesh, binary: bool = True) -> None:
+    """Write PLY: float positions, 8-bit vertex colours when there are any; uv is left out."""
+    columns = [("x", "<f4"), ("y", "<f4"), ("z", "<f4")]
+    if mesh.colors is not None:
+        columns += [("red", "u1"), ("green", "u1"), ("blue", "u1")]
+    vertices = np.empty(len(mesh.vertices), dtype=columns)
+    for axis, name in enumerate("xyz"):
+        vertices[name] = mesh.vertices[:, axis]
+    if mesh.colors is not None:
+        colors = np.round(np.clip(mesh.colors, 0, 1) * 255).astype(np.uint8)
+        for channel, name in enumerate(("red", "green", "blue")):
+            vertices[name] = colors[:, channel]
+    faces = np.empty(len(mesh.triangles), dtype=[("count", "u1"), ("corners", "<i4", 3)])
+    faces["count"], faces["corners"] = 3, mesh.triangles
+    names = {"<f4": "float", "u1": "uchar"}
+    header = [
+        "ply",
+        f"format {'binary_little_endian' if binary else 'ascii'} 1.0",
+        f"element vertex {len(vertices)}",
+        *(f"property {names[kind]} {name}" for name, kind in columns),
+        f"element face {len(faces)}",
+        "property list uchar int vertex_indices",
+        "end_header\n",
+    ]
+    if binary:
+        body = vertices.tobytes() + faces.tobytes()
+    else:
+        colors_format = " %d %d %d" if mesh.colors is not None else ""
+        numbers = np.array(vertices.tolist(), dtype=np.float64).reshape(len(vertices), -1)
+        body = (
+            _lines(f"%.9g %.9g %.9g{colors_format}\n", numbers) + _lines("3 %d %d %d\n", mesh.triangles)
+        ).encode("ascii")
+    write_bytes(path, "\n".join(header).encode("ascii") + body)
+
+
+def read_ply(path: str | Path, need_triangles: bool = True) -> Mesh:
+    """Read ascii or binary PLY: positions, vertex colours, triangles (polygons become fans).
+
+    Raises:
+        FormatError: as in `read_obj`.
+    """
+    content = _bytes(path)
+    try:
+        loaded: Any = trimesh.load(io.BytesIO(content), file_type="ply", process=False)
+    except (ValueError, KeyError, IndexError, TypeError, UnicodeDecodeError, AttributeError) as error:
+        raise FormatError(
+            f"{path} cannot be read as PLY", "an ascii or binary PLY file", str(error), _REMEDY
+        ) from error
+    faces = getattr(loaded, "faces", None)
+    triangles = np.zeros((0, 3), dtype=np.int64) if faces is None else np.asarray(faces, dtype=np.int64)
+    colors = None
+    if isinstance(loaded, trimesh.PointCloud):
+        has_colors = loaded.colors is not None and len(loaded.colors) == len(loaded.vertices)
+        colors = np.asarray(loaded.colors)[:, :3] / 255 if has_colors else None
+    elif loaded.visual.kind == "vertex":
+        colors = np.asarray(loaded.visual.vertex_colors)[:, :3] / 255
+    vertices = np.asarray(loaded.vertices, dtype=np.float64)
+    return checked_mesh(path, need_triangles, vertices, triangles.reshape(-1, 3), colors, None, None)
+
+
+def checked_mesh(
+    path: str | Path,
+    need_triangles: bool,
+    vertices: NDArray,
+    triangles: NDArray,
+    colors: NDArray | None,
+    uv: NDArray | None,
+    uv_triangles: NDArray | None,
+) -> Mesh:
+    """A mesh from a file, or a FormatError that names what is wrong with the file."""
+    if len(vertices) == 0:
+        raise FormatError(f"{path} holds no vertex", "a triangle mesh", "an empty one", _REMEDY)
+    if need_triangles and len(triangles) == 0:
+        raise FormatError(
+            f"{path} holds no triangle",
+            "a triangle mesh",
+            f"{len(vertices)} points without triangles",
+            _REMEDY,
+        )
+    for name, values in (("position", vertices), ("colour", colors), ("uv", uv)):
+        if values is not None and not np.isfinite(values).all():
+            row = int(np.argmin(np.isfinite(values).all(axis=1)))
+            raise FormatError(
+                f"{path}: the {name} of vertex {row + 1} is no number",
+                "finite numbers",
+                str(values[row]),
+                _REMEDY,
+            )
+    try:
+        return Mesh(vertices, triangles, colors, uv, uv_triangles)
+    except ValueError as error:
+        raise FormatError(
+            f"{path} does not hold together", "indices of vertices", str(error), _REMEDY
+        ) from error
+
+
+def _by_suffix(path: str | Path, choices: dict[str, Callable]) -> Callable:
+    suffix = Path(path).suffix.lower()
+    if suffix not in choices:
+        raise FormatError(
+            f"{path}: unknown kind of mesh",
+            " or ".join(choices),
+            suffix or "no suffix",
+            "convert it, with MeshLab say",
+        )
+    return choices[suffix]
+
+
+def _read_glb_mesh(path: str | Path, need_triangles: bool) -> Mesh:
+    mesh = read_glb(path).mesh
+    return checked_mesh(
+        path, need_triangles, mesh.vertices, mesh.triangles, mesh.colors, mesh.uv, mesh.uv_triangles
+    )
+
+
+def _lines(line: str, table: NDArray) -> str:
+    """All rows of `table` in the printf format `line`: one call, which is what makes the writers fast."""
+    return (line * len(table)) % tuple(table.ravel().tolist())
+
+
+def _write_material(path: Path, texture: NDArray[np.uint8]) -> None:
+    picture = io.BytesIO()
+    Image.fromarray(texture).save(picture, format="PNG")
+    write_bytes(path.with_suffix(".png"), picture.getvalue())
+    material = f"newmtl photo\nKa 1 1 1\nKd 1 1 1\nKs 0 0 0\nillum 1\nmap_Kd {path.stem}.png\n"
+    write_bytes(path.with_suffix(".mtl"), material.encode("utf-8"))
+
+
+def _fan(tokens: list[str], vertex_count: int, uv_count: int) -> list[tuple[int, ...]]:
+    """Triangles (a, b, c, uv of a, b, c) of a polygon; 0-based, uv -1 where the file gives none."""
+    if len(tokens) < 3:
+        raise ValueError("fewer than three corners")
+    pairs = []
+    for token in tokens:
+        vertex, _, rest = token.partition("/")
+        uv = rest.partition("/")[0]
+        pairs.append((_index(vertex, vertex_count), _index(uv, uv_count) if uv else -1))
+    (a, at), *others = pairs
+    return [(a, b, c, at, bt, ct) for (b, bt), (c, ct) in pairwise(others)]
+
+
+def _index(text: str, count: int) -> int:
+    """0-based index; negative ones in the file count back from the latest line. 0 is no index."""
+    number = int(text)
+    if number == 0 or number < -count:
+        raise ValueError(f"index {number}")
+    return number - 1 if number > 0 else count + number
+
+
+def _table(path: str | Path, rows: list[str], kind: str, widths: tuple[int, ...]) -> NDArray[np.float64]:
+    fields = [row.split() for row in rows]
+    width = len(fields[0]) if fields else widths[0]
+    odd = next((i for i, row in enumerate(fields) if len(row) != width), 0 if width not in widths else None)
+    if odd is not None:
+        raise FormatError(
+            f"{path}: the {kind} line {odd + 1} is of another width",
+            f"{' or '.join(map(str, widths))} numbers in each {kind} line, always as many",
+            f"{kind} {rows[odd][:60]}",
+            _REMEDY,
+        )
+    try:
+        return np.array(fields, dtype=np.float64).reshape(-1, width)
+    except ValueError as error:
+        raise FormatError(
+            f"{path}: a {kind} line holds no numbers", "numbers", str(error), _REMEDY
+        ) from error
+
+
+def _bytes(path: str | Path) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise FormatError(
+            f"{path} cannot be opened", "a mesh", error.strerror or str(error), "check the path"
+        ) from error
+
+
+def _text(path: str | Path) -> str:
+    return _bytes(path).decode("utf-8", "replace").replace("\r\n", "\n")
