@@ -1,8 +1,8 @@
 """Deep3DFaceRecon's coefficient files (Deng et al. 2019): decimetres there, millimetres here.
 
-Two programs wrote two kinds of .mat file. The PyTorch one: `id exp tex angle gamma trans lm68`, landmarks with
-y down. The TensorFlow one: `coeff` (1, 257), `lm_68p` with y up. Rotation, lighting and the units of the
-coefficients are ours.
+Two programs wrote two kinds of .mat file. The PyTorch one: `id exp tex angle gamma trans lm68`, landmarks
+with y down. The TensorFlow one: `coeff` (1, 257), `lm_68p` with y up. Rotation, lighting and the units of
+the coefficients are ours.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def read_deep3d(path: str | Path) -> Deep3DCoefficients:
 
 
 def vector_of_coefficients(coefficients: Deep3DCoefficients) -> NDArray[np.float64]:
-    """Deep3D's vector (257,): id, exp, tex, angle, gamma, trans (dm), starting at 0, 80, 144, 224, 227, 254.
+    """Deep3D's vector (257,): id, exp, tex, angle, gamma, trans (dm) from 0, 80, 144, 224, 227, 254 on.
 
     Raises:
         ValueError: the counts are not those of the cropped Basel Face Model, so that no 257 numbers result.

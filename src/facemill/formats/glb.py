@@ -1,4 +1,4 @@
-"""GLB, the binary form of glTF 2.0: metres, and texture coordinates with v down; ours are millimetres, v up."""
+"""GLB, the binary form of glTF 2.0: metres, texture coordinates with v down; ours are millimetres, v up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Triangle meshes in OBJ, PLY and GLB files. Units of OBJ and PLY are those of the mesh (millimetres, for ours)."""
+"""Triangle meshes in OBJ, PLY and GLB files; OBJ and PLY in the units of the mesh (ours: millimetres)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def write_mesh(path: str | Path, mesh: Mesh) -> None:
 
 
 def write_obj(path: str | Path, mesh: Mesh, texture: NDArray[np.uint8] | None = None) -> None:
-    """Write Wavefront OBJ: `v x y z`, or `v x y z r g b` (colours 0..1) as MeshLab reads; `vt` when there is uv.
+    """Write Wavefront OBJ: `v x y z`, or `v x y z r g b` (0..1) as MeshLab reads it; `vt` when there is uv.
 
     Four decimals: 0.1 micrometres. With `texture` (H, W, 3; row 0 is v = 1) `<stem>.mtl` and `<stem>.png` are
     written beside it; Blender, Unity and web viewers show such a texture, but no vertex colours.
