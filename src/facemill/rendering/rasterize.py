@@ -45,8 +45,8 @@ def rasterize(
         intrinsics: (B, 3, 3), or (3, 3) for all pictures.
         size: (height, width) of the pictures.
         cull_backfaces: leave out triangles seen from behind. Off by default: through an open mouth, an eye
-            slit or the cut at the neck one sees inner sides, which hide what lies behind them. Safe and faster
-            for a closed surface.
+            slit or the cut at the neck one sees inner sides, which hide what lies behind them. Safe and
+            faster for a closed surface.
         near: millimetres, > 0.
         threads: CPU threads (default: torch's). The result does not depend on it.
     Returns:
@@ -163,12 +163,10 @@ def _check(
 ) -> int:
     if vertices.ndim != 3 or vertices.shape[-1] != 3 or not vertices.is_floating_point():
         raise ValueError(
-            f"vertices must be floating point of shape (B, V, 3), not {vertices.dtype} {tuple(vertices.shape)}"
+            f"vertices must be floating point (B, V, 3), not {vertices.dtype} {tuple(vertices.shape)}"
         )
     if triangles.ndim != 2 or triangles.shape[1] != 3 or triangles.dtype != torch.int64:
-        raise ValueError(
-            f"triangles must be int64 of shape (F, 3), not {triangles.dtype} {tuple(triangles.shape)}"
-        )
+        raise ValueError(f"triangles must be int64 (F, 3), not {triangles.dtype} {tuple(triangles.shape)}")
     if intrinsics.shape not in ((3, 3), (1, 3, 3), (len(vertices), 3, 3)):
         raise ValueError(
             f"intrinsics must have shape ({len(vertices)}, 3, 3) like vertices, not {tuple(intrinsics.shape)}"

@@ -1,0 +1,257 @@
+"""The only place for pixel arithmetic: reading images between pixels, resizing, cropping, warping.
+
+Pixel centres are integers and (0, 0) is the centre of the top-left pixel. Images are (height, width,
+channels), batches (B, height, width, channels); sizes are (height, width); points are (x, y) with y down. Each
+operation that moves pixels returns or takes the 3 x 3 transform of points, named result first.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+from torch import Tensor
+
+Filter = Literal["nearest", "bilinear", "bicubic"]
+Outside = Literal["black", "replicate"]
+FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+}
+SUPPORT = 2.0
+"""Radius of the widest filter (bicubic) in pixels of the coarser grid."""
+
+
+class Window(NamedTuple):
+    """A rectangle of whole pixels: its top-left pixel is (left, top); it may reach outside the image."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+class Sampled(NamedTuple):
+    """values: (..., C); valid: (...) bool, the point lies on the image (half a pixel around centres)."""
+
+    values: Tensor
+    valid: Tensor
+
+
+class Resized(NamedTuple):
+    """A resized image and the transform (3, 3) from points of the original."""
+
+    image: NDArray
+    resized_from_image: NDArray[np.float64]
+
+
+class Cropped(NamedTuple):
+    """A crop and the transform (3, 3) from points of the original."""
+
+    image: NDArray
+    crop_from_image: NDArray[np.float64]
+
+
+def sample(images: Tensor, pixels: Tensor) -> Sampled:
+    """Read images between pixels, bilinearly; differentiable in both arguments.
+
+    Args:
+        images: (B, H, W, C) floating point.
+        pixels: (B, ..., 2), x right and y down.
+    Returns:
+        values (B, ..., C): outside the image those of the nearest border pixel, 0 where `pixels` is not
+        finite; valid (B, ...): within half a pixel of a pixel centre of the image.
+    Raises:
+        ValueError: a wrong shape or batch size.
+    """
+    if images.ndim != 4 or not images.is_floating_point():
+        raise ValueError(
+            f"images must be floating point (B, H, W, C), not {images.dtype} {tuple(images.shape)}"
+        )
+    if pixels.ndim < 2 or pixels.shape[-1] != 2 or len(pixels) != len(images):
+        raise ValueError(f"pixels must have shape ({len(images)}, ..., 2), not {tuple(pixels.shape)}")
+    height, width = images.shape[1:3]
+    finite = torch.isfinite(pixels).all(-1)
+    limits = pixels.new_tensor([width - 1, height - 1])
+    valid = finite & (pixels >= -0.5).all(-1) & (pixels <= limits + 0.5).all(-1)
+    safe = torch.where(finite.unsqueeze(-1), pixels, torch.zeros_like(pixels))
+    # align_corners=True: -1 and 1 are the centres of the first and last pixel. One pixel has no extent.
+    grid = 2 * safe / limits.clamp(min=1) - 1
+    values = torch.nn.functional.grid_sample(
+        images.permute(0, 3, 1, 2),
+        grid.reshape(len(images), 1, -1, 2).to(images.dtype),
+        mode="bilinear",
+        padding_mode="border",
+        align_corners=True,
+    )
+    values = values[:, :, 0].mT.reshape(*pixels.shape[:-1], images.shape[3])
+    return Sampled(torch.where(finite.unsqueeze(-1), values, torch.zeros_like(values)), valid)
+
+
+def pixel_grid(
+    size: tuple[int, int], dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
+) -> Tensor:
+    """Pixel centres (x, y) of an image of `size`: (H, W, 2)."""
+    rows = torch.arange(size[0], dtype=dtype, device=device)
+    columns = torch.arange(size[1], dtype=dtype, device=device)
+    return torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1)
+
+
+def transform_points(to_from: Any, points: Any) -> Any:
+    """Apply 3 x 3 transforms (..., 3, 3) to points (..., N, 2); both numpy arrays or both torch tensors.
+
+    >>> transform_points(translation(-10, -20), np.array([[12.0, 23.0]]))
+    array([[2., 3.]])
+    """
+    homogeneous = points @ to_from[..., :, :2].mT + to_from[..., None, :, 2]
+    return homogeneous[..., :2] / homogeneous[..., 2:]
+
+
+def translation(x: float, y: float) -> NDArray[np.float64]:
+    """Transform that moves points by (x, y)."""
+    return np.array([[1.0, 0.0, x], [0.0, 1.0, y], [0.0, 0.0, 1.0]])
+
+
+def resizing(old_size: tuple[int, int], new_size: tuple[int, int]) -> NDArray[np.float64]:
+    """Transform from an image of `old_size` (height, width) to one of `new_size`: u -> (u + 0.5) s - 0.5."""
+    x, y = new_size[1] / old_size[1], new_size[0] / old_size[0]
+    return np.array([[x, 0.0, (x - 1) / 2], [0.0, y, (y - 1) / 2], [0.0, 0.0, 1.0]])
+
+
+def resize(image: NDArray, size: tuple[int, int], filter_name: Filter = "bicubic") -> Resized:
+    """Resize to `size` (height, width), filtered against aliasing when shrinking (Pillow's resampling).
+
+    `image`: (H, W) or (H, W, C), uint8 or floating point; the dtype is kept. Bicubic may overshoot the range of
+    a floating-point image.
+    """
+    height, width = _checked(image).shape[:2]
+    resized = resize_and_crop(image, size, Window(0, 0, size[1], size[0]), filter_name).image
+    return Resized(resized, resizing((height, width), size))
+
+
+def crop(image: NDArray, window: Window) -> Cropped:
+    """Cut out a window; what lies outside the image is 0 (black)."""
+    height, width = _checked(image).shape[:2]
+    left, top, columns, rows = _checked_window(window)
+    result = np.zeros((rows, columns, *image.shape[2:]), image.dtype)
+    x0, x1 = max(left, 0), min(left + columns, width)
+    y0, y1 = max(top, 0), min(top + rows, height)
+    if x0 < x1 and y0 < y1:
+        result[y0 - top : y1 - top, x0 - left : x1 - left] = image[y0:y1, x0:x1]
+    return Cropped(result, translation(-left, -top))
+
+
+def resize_and_crop(
+    image: NDArray, resized_size: tuple[int, int], window: Window, filter_name: Filter = "bicubic"
+) -> Cropped:
+    """What `crop(resize(image, resized_size), window)` gives, at the cost of the window alone.
+
+    `window` is in pixels of the resized image; outside it the crop is 0. Values agree with the long way to
+    rounding (1 grey level).
+    """
+    height, width = _checked(image).shape[:2]
+    if min(resized_size) < 1:
+        raise ValueError(f"size must be (height, width), both at least 1, not {resized_size}")
+    left, top, columns, rows = _checked_window(window)
+    x_scale, y_scale = width / resized_size[1], height / resized_size[0]
+    result = np.zeros((rows, columns, *image.shape[2:]), image.dtype)
+    x0, x1 = max(left, 0), min(left + columns, resized_size[1])
+    y0, y1 = max(top, 0), min(top + rows, resized_size[0])
+    if x0 < x1 and y0 < y1:
+        # The part of the original that the window and its filter see, and the window within that part.
+        near_x, far_x = _reach(x0 * x_scale, x1 * x_scale, x_scale, width)
+        near_y, far_y = _reach(y0 * y_scale, y1 * y_scale, y_scale, height)
+        box = (x0 * x_scale - near_x, y0 * y_scale - near_y, x1 * x_scale - near_x, y1 * y_scale - near_y)
+        part = _resample(image[near_y:far_y, near_x:far_x], (y1 - y0, x1 - x0), box, filter_name)
+        result[y0 - top : y1 - top, x0 - left : x1 - left] = part
+    return Cropped(result, translation(-left, -top) @ resizing((height, width), resized_size))
+
+
+def warp(
+    image: NDArray, output_from_image: ArrayLike, size: tuple[int, int], outside: Outside = "black"
+) -> NDArray:
+    """Redraw an image through any 3 x 3 transform, bilinearly, filtered first where it shrinks.
+
+    Args:
+        image: (H, W) or (H, W, C), uint8 or floating point; the dtype is kept.
+        output_from_image: takes points of the image to points of the result; invertible.
+        size: (height, width) of the result.
+        outside: 0 ("black") or the nearest border pixel ("replicate") where the image ends.
+    Raises:
+        ValueError: wrong shapes, a transform that cannot be inverted, an unknown `outside`.
+    """
+    transform = np.asarray(output_from_image, dtype=np.float64)
+    if transform.shape != (3, 3) or not abs(np.linalg.det(transform)) > 1e-12:
+        raise ValueError(f"output_from_image must be an invertible (3, 3) matrix, not {transform.tolist()}")
+    if outside not in ("black", "replicate"):
+        raise ValueError(f"outside must be 'black' or 'replicate', not {outside!r}")
+    height, width = _checked(image).shape[:2]
+    shrink = _shrinkage(transform, size)
+    if shrink < 1:
+        small = (max(1, round(height * shrink)), max(1, round(width * shrink)))
+        resized = resize(image.astype(np.float32), small, "bilinear")
+        source, transform = resized.image, transform @ np.linalg.inv(resized.resized_from_image)
+    else:
+        source = image.astype(np.float32)
+    planes = torch.from_numpy(np.ascontiguousarray(source.reshape(1, *source.shape[:2], -1)))
+    grid = pixel_grid(size, torch.float64).numpy().reshape(-1, 2)
+    pixels = torch.from_numpy(transform_points(np.linalg.inv(transform), grid))
+    values, valid = sample(planes, pixels.unsqueeze(0))
+    if outside == "black":
+        values = values * valid.unsqueeze(-1)
+    result = values.numpy().reshape(*size, *image.shape[2:])
+    if image.dtype == np.uint8:
+        return np.clip(np.rint(result), 0, 255).astype(np.uint8)
+    return result.astype(image.dtype)
+
+
+def _shrinkage(transform: NDArray[np.float64], size: tuple[int, int]) -> float:
+    """Scale of the transform at the centre of the result: result pixels per image pixel."""
+    centre = np.array([[(size[1] - 1) / 2, (size[0] - 1) / 2]])
+    inverse = np.linalg.inv(transform)
+    around = transform_points(inverse, centre + np.array([[0.0, 0.0], [0.5, 0.0], [0.0, 0.5]]))
+    area = abs(np.linalg.det(2 * (around[1:] - around[0])))
+    return float(1 / np.sqrt(max(area, 1e-12)))
+
+
+def _reach(start: float, stop: float, scale: float, limit: int) -> tuple[int, int]:
+    margin = SUPPORT * max(scale, 1.0) + 1
+    return max(0, int(np.floor(start - margin))), min(limit, int(np.ceil(stop + margin)))
+
+
+def _resample(
+    image: NDArray, size: tuple[int, int], box: tuple[float, float, float, float], filter_name: Filter
+) -> NDArray:
+    """Pillow's resampling of the rectangle `box` (edges, not centres, of pixels) of an image to `size`."""
+    shape = (size[1], size[0])
+    resampling = FILTERS[filter_name]
+    if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3:
+        return np.asarray(Image.fromarray(np.ascontiguousarray(image)).resize(shape, resampling, box=box))
+    planes = image.reshape(*image.shape[:2], -1)
+    if image.dtype != np.uint8:
+        planes = planes.astype(np.float32)
+    channels = [
+        np.asarray(Image.fromarray(np.ascontiguousarray(planes[..., c])).resize(shape, resampling, box=box))
+        for c in range(planes.shape[2])
+    ]
+    return np.stack(channels, axis=-1).reshape(*size, *image.shape[2:])
+
+
+def _checked(image: NDArray) -> NDArray:
+    if image.ndim not in (2, 3) or not (image.dtype == np.uint8 or np.issubdtype(image.dtype, np.floating)):
+        raise ValueError(
+            f"image must be (H, W) or (H, W, C), uint8 or floating point, not {image.dtype} {image.shape}"
+        )
+    if 0 in image.shape:
+        raise ValueError(f"image is empty: shape {image.shape}")
+    return image
+
+
+def _checked_window(window: Window) -> Window:
+    if any(int(value) != value for value in window) or window[2] < 1 or window[3] < 1:
+        raise ValueError(f"window must be whole (left, top, width, height), not empty, not {tuple(window)}")
+    return Window(*(int(value) for value in window))
