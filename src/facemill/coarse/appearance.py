@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from facemill.coarse.losses.photometric import pixel_confidence
 from facemill.coarse.settings import CoarseWeights
 from facemill.rendering.lighting import AMBIENT, harmonics_basis
 
 LEAST_RESIDUAL = 0.02  # colour distance below which a pixel counts no more than it would at this distance
+FIRST_RESIDUAL = 0.1  # colour distance that the first round expects everywhere
 LIGHTING_RIDGE = 1e-3  # keeps bands that no visible normal determines near zero
 
 
@@ -21,6 +23,7 @@ class AppearanceSamples:
     Attributes:
         photo: (P, 3) colours.
         attention: (P,) skin probability.
+        centrality: (P,) weight of the first round, 0..1: how surely a pixel of the face's middle.
         normals: (P, 3) unit, posed head frame.
         albedo_mean: (P, 3) the model's mean albedo there.
         albedo_basis: (P, 3, A).
@@ -28,6 +31,7 @@ class AppearanceSamples:
 
     photo: Tensor
     attention: Tensor
+    centrality: Tensor
     normals: Tensor
     albedo_mean: Tensor
     albedo_basis: Tensor
@@ -44,16 +48,25 @@ class AppearanceSolver:
             term.
     """
 
-    def __init__(self, albedo_mean: Tensor, albedo_basis: Tensor, weights: CoarseWeights) -> None:
+    def __init__(
+        self, albedo_mean: Tensor, albedo_basis: Tensor, weights: CoarseWeights, outlier_scale: float
+    ) -> None:
         self.weights = weights
+        self.outlier_scale = outlier_scale
         count = max(len(albedo_mean), 1)
-        mean = (albedo_mean - albedo_mean.mean(0)).double().flatten() if len(albedo_mean) else albedo_mean.double().flatten()
+        mean = (
+            (albedo_mean - albedo_mean.mean(0)).double().flatten()
+            if len(albedo_mean)
+            else albedo_mean.double().flatten()
+        )
         basis = albedo_basis.double()
         centred = (basis - basis.mean(1, keepdim=True)).flatten(1) if len(albedo_mean) else basis.flatten(1)
         self.flatness = centred @ centred.T / count
         self.flatness_pull = centred @ mean / count
 
-    def solve(self, samples: AppearanceSamples, lighting: Tensor, albedo: Tensor, rounds: int) -> tuple[Tensor, Tensor]:
+    def solve(
+        self, samples: AppearanceSamples, lighting: Tensor, albedo: Tensor, rounds: int
+    ) -> tuple[Tensor, Tensor]:
         """Lighting (27,) and albedo coefficients (A,) of one face, float64.
 
         Args:
@@ -65,13 +78,15 @@ class AppearanceSolver:
         lighting, albedo = lighting.double(), albedo.double()
         centre = albedo
         shares = attention / attention.sum().clamp(min=1)
-        weights = shares * (self.weights.photometric / (2 * 0.1))  # first round: every pixel alike
+        weights = shares * samples.centrality.double() * (self.weights.photometric / (2 * FIRST_RESIDUAL))
         for _ in range(rounds):
             lighting = self._lighting(photo, mean + basis @ albedo, harmonics, weights)
             shading = harmonics @ _with_ambient(lighting).T
             albedo = self._albedo(photo, mean, basis, shading, weights, centre)
-            residual = (photo - (mean + basis @ albedo) * shading).norm(dim=1)
-            weights = shares * self.weights.photometric / (2 * residual.clamp(min=LEAST_RESIDUAL))
+            rendered = (mean + basis @ albedo) * shading
+            confidence = pixel_confidence(rendered[None], photo[None], attention[None], self.outlier_scale)[0]
+            residual = (photo - rendered).norm(dim=1).clamp(min=LEAST_RESIDUAL)
+            weights = shares * confidence * self.weights.photometric / (2 * residual)
         return lighting, albedo
 
     def _lighting(self, photo: Tensor, albedo: Tensor, harmonics: Tensor, weights: Tensor) -> Tensor:
@@ -98,7 +113,9 @@ class AppearanceSolver:
         prior = self.weights.albedo + 1e-9
         matrix = matrix + self.weights.reflectance * self.flatness
         matrix = matrix + prior * torch.eye(len(matrix), dtype=photo.dtype, device=photo.device)
-        return torch.linalg.solve(matrix, pull - self.weights.reflectance * self.flatness_pull + prior * centre)
+        return torch.linalg.solve(
+            matrix, pull - self.weights.reflectance * self.flatness_pull + prior * centre
+        )
 
 
 def _with_ambient(lighting: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ class SlidingContour:
         usable[:, -1] = True
         self.candidates = torch.where(usable, candidates, jaw[:, None])
         tangent = _tangents(mean_shape[jaw, :2])
-        # iBUG runs from image left over the chin to image right, so outward lies to the right of the way (y up).
+        # iBUG runs from image left over the chin to image right: outward lies right of the way (y up).
         outward = torch.stack((tangent[:, 1], -tangent[:, 0]), dim=-1)
         self.outward = outward / outward.norm(dim=-1, keepdim=True)
 

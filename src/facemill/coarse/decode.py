@@ -84,7 +84,9 @@ class FaceDecoder:
             vertices: (B, V, 3) camera frame.
             roll: (B,) radians.
         """
-        return project_landmarks(vertices, roll, self.contour, self.model.topology.landmarks68, self.camera.intrinsics)
+        return project_landmarks(
+            vertices, roll, self.contour, self.model.topology.landmarks68, self.camera.intrinsics
+        )
 
 
 def project_landmarks(

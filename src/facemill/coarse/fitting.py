@@ -11,7 +11,7 @@ from torch import Tensor
 from facemill.coarse.landmark_stage import LandmarkStage
 from facemill.coarse.losses.landmark import landmark_error
 from facemill.coarse.photometric_stage import FacePhotos, PhotometricStage
-from facemill.coarse.settings import ReconstructCoarseSettings
+from facemill.coarse.settings import CoarseSettings
 from facemill.geometry.camera import DEEP3D_SIZE, deep3d_crop_camera
 from facemill.models.coefficients import Coefficients, neutral_coefficients
 from facemill.models.morphable import MorphableModel
@@ -39,7 +39,7 @@ class FitResult:
 class Fitter:
     """Both stages for one model, prepared once; call it for every batch of photos."""
 
-    def __init__(self, model: MorphableModel, settings: ReconstructCoarseSettings) -> None:
+    def __init__(self, model: MorphableModel, settings: CoarseSettings) -> None:
         self.model = model
         self.settings = settings
         self.landmark_stage = LandmarkStage(model, deep3d_crop_camera(), settings.landmarks)
@@ -77,7 +77,7 @@ def fit(
     landmarks: Tensor,
     masks: Tensor,
     model: MorphableModel,
-    settings: ReconstructCoarseSettings,
+    settings: CoarseSettings,
     initial: Coefficients | None = None,
 ) -> FitResult:
     """Fit `model` to B aligned crops. For repeated calls keep a `Fitter`.

@@ -44,7 +44,9 @@ class _State:
     def where(self, better: Tensor, other: _State) -> _State:
         """This state for the faces where `better` (B,), else the other."""
         pairs = {name: (getattr(self, name), getattr(other, name)) for name in self.__dataclass_fields__}
-        return _State(**{n: torch.where(better.view(-1, *[1] * (a.ndim - 1)), a, b) for n, (a, b) in pairs.items()})
+        return _State(
+            **{n: torch.where(better.view(-1, *[1] * (a.ndim - 1)), a, b) for n, (a, b) in pairs.items()}
+        )
 
 
 class LandmarkStage:
@@ -54,8 +56,8 @@ class LandmarkStage:
 
         sum_i s^2 log(1 + r_i^2 / s^2) + |identity - c|^2 / d^2 + |expression - c|^2 / d^2 + (depth / 100 mm)^2
 
-    over pose, identity and expression: r_i is the distance of landmark i in units of its standard deviation,
-    s the scale at which it counts as an outlier (Cauchy), c where the prior is centred. Jaw landmarks slide
+    over pose, identity and expression: r_i is the distance of landmark i in its standard deviations, s the
+    scale at which it counts as an outlier (Cauchy), c where the prior is centred. Jaw landmarks slide
     to the silhouette in every step. Only the rows of the model that are landmarks or contour candidates are
     computed with. Faces do not mix.
     """
@@ -71,7 +73,9 @@ class LandmarkStage:
         noise[:JAW_COUNT] = settings.contour_noise
         self.noise = noise
 
-    def fit(self, landmarks: Tensor, centre: Coefficients, deviation: float, search_pose: bool) -> LandmarkFit:
+    def fit(
+        self, landmarks: Tensor, centre: Coefficients, deviation: float, search_pose: bool
+    ) -> LandmarkFit:
         """Fit B faces.
 
         Args:
@@ -83,7 +87,9 @@ class LandmarkStage:
         detected = landmarks.to(dtype=torch.float64)
         start = centre.to(dtype=torch.float64)
         state = self._state(start, matrix_from_euler_deep3d(start.rotation))
-        prior = _Prior(start.identity, start.expression, deviation, deviation * self.settings.expression_deviation)
+        prior = _Prior(
+            start.identity, start.expression, deviation, deviation * self.settings.expression_deviation
+        )
         if search_pose:
             starts = [self._pose_from(yaw, state, detected, prior) for yaw in self.settings.yaw_starts]
             state = starts[0]
@@ -111,7 +117,9 @@ class LandmarkStage:
         started = replace(state, rotation=turned, energy=torch.full_like(state.energy, torch.inf))
         return self._minimise(started, detected, prior, self.settings.pose_iterations, pose_only=True)
 
-    def _minimise(self, state: _State, detected: Tensor, prior: _Prior, iterations: int, pose_only: bool) -> _State:
+    def _minimise(
+        self, state: _State, detected: Tensor, prior: _Prior, iterations: int, pose_only: bool
+    ) -> _State:
         damping = torch.full_like(state.energy, 1e-3)
         state = replace(state, energy=self._energy(state, detected, prior))
         for _ in range(iterations):
@@ -120,7 +128,9 @@ class LandmarkStage:
                 hessian, gradient = hessian[:, :POSE, :POSE], gradient[:, :POSE]
             diagonal = hessian.diagonal(dim1=1, dim2=2)
             damped = hessian + torch.diag_embed(damping[:, None] * diagonal + 1e-9)
-            step = -torch.linalg.solve(damped, gradient)
+            step = -torch.linalg.solve_ex(
+                damped, gradient
+            ).result  # a singular one gives a step that is refused
             moved = self._moved(state, step)
             moved = replace(moved, energy=self._energy(moved, detected, prior))
             better = moved.energy < state.energy
@@ -136,7 +146,9 @@ class LandmarkStage:
         )
         if step.shape[1] == POSE:
             return moved
-        identity, expression = step[:, POSE:].split((state.identity.shape[1], state.expression.shape[1]), dim=1)
+        identity, expression = step[:, POSE:].split(
+            (state.identity.shape[1], state.expression.shape[1]), dim=1
+        )
         return replace(moved, identity=state.identity + identity, expression=state.expression + expression)
 
     def _residuals(self, state: _State, detected: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -146,14 +158,18 @@ class LandmarkStage:
         roll = torch.atan2(state.rotation[:, 1, 0], state.rotation[:, 0, 0])
         vertices = self.camera.points_in_camera(posed)
         topology = self.model.topology
-        pixels, rows = project_landmarks(vertices, roll, self.contour, topology.landmarks68, self.camera.intrinsics)
+        pixels, rows = project_landmarks(
+            vertices, roll, self.contour, topology.landmarks68, self.camera.intrinsics
+        )
         return (pixels - detected) / self.noise[:, None], _rows_of(posed, rows), rows
 
     def _energy(self, state: _State, detected: Tensor, prior: _Prior) -> Tensor:
         scale = self.settings.outlier_scale**2
         squared = self._residuals(state, detected)[0].square().sum(-1)
         data = scale * torch.log1p(squared / scale).sum(-1)
-        total = data + prior.energy(state) + (state.translation[:, 2] / self.settings.depth_deviation).square()
+        total = (
+            data + prior.energy(state) + (state.translation[:, 2] / self.settings.depth_deviation).square()
+        )
         return torch.where(torch.isnan(total), torch.inf, total)  # a point behind the camera is no solution
 
     def _confidence(self, residuals: Tensor) -> Tensor:
@@ -216,7 +232,10 @@ class _Prior:
         nothing = state.identity.new_zeros(len(state.identity), before)
         identity = torch.full_like(state.identity, self.identity_deviation**-2)
         expression = torch.full_like(state.expression, self.expression_deviation**-2)
-        pull = (identity * (state.identity - self.identity), expression * (state.expression - self.expression))
+        pull = (
+            identity * (state.identity - self.identity),
+            expression * (state.expression - self.expression),
+        )
         return torch.cat((nothing, identity, expression), dim=1), torch.cat((nothing, *pull), dim=1)
 
 
@@ -225,8 +244,8 @@ def _shape_jacobian(model: MorphableModel, identity: Tensor, expression: Tensor,
     if isinstance(model, LinearModel):
         basis = torch.cat((model.identity_basis, model.expression_basis)).permute(1, 2, 0)
         return basis[rows]
-    # Every model here is affine in identity for a fixed expression and the other way round, so a difference of
-    # one standard deviation is the exact derivative.
+    # Every model here is affine in identity for a fixed expression and the other way round, so that a
+    # difference of one standard deviation is the exact derivative.
     base = model.shape(identity, expression)
     columns = []
     for index in range(model.identity_count):

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from facemill.coarse.appearance import AppearanceSamples, AppearanceSolver
-from facemill.coarse.decode import DecodedFaces, FaceDecoder
+from facemill.coarse.decode import DecodedFaces, FaceDecoder, mean_face
 from facemill.coarse.losses.objective import CoarsePrediction, CoarseTarget, LossTerms, coarse_objective
-from facemill.coarse.losses.photometric import photometric_distance
+from facemill.coarse.losses.photometric import photometric_distance, pixel_confidence
 from facemill.coarse.settings import CoarseWeights, PhotometricStageSettings
 from facemill.geometry.camera import DEEP3D_SIZE, deep3d_crop_camera
 from facemill.models.coefficients import Coefficients
@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 RENDERED_REGIONS = ("face", "eyeballs", "mouth_interior")
 UNCOMPARED_REGIONS = ("eyeballs", "mouth_interior")
+MIDDLE_LANDMARKS = (30, 36, 45, 48, 54)  # nose tip, outer eye corners, mouth corners
+MIDDLE_RADIUS = 40.0  # mm
 FIELDS = ("rotation", "translation", "lighting", "identity", "expression", "albedo")
 
 
@@ -63,7 +65,9 @@ class PhotometricStage:
     own loss and its own optimiser state.
     """
 
-    def __init__(self, model: MorphableModel, settings: PhotometricStageSettings, weights: CoarseWeights) -> None:
+    def __init__(
+        self, model: MorphableModel, settings: PhotometricStageSettings, weights: CoarseWeights
+    ) -> None:
         model = model.subset(_rendered_vertices(model))
         self.decoder = FaceDecoder(model)
         self.settings = settings
@@ -74,7 +78,12 @@ class PhotometricStage:
             compared &= ~topology.regions[name]
         self.compared_triangles = compared[topology.triangles].all(1)
         self.skin = topology.regions["skin"].nonzero()[:, 0]
-        self.appearance = AppearanceSolver(model.albedo_mean[self.skin], model.albedo_basis[:, self.skin], weights)
+        self.appearance = AppearanceSolver(
+            model.albedo_mean[self.skin], model.albedo_basis[:, self.skin], weights, settings.outlier_scale
+        )
+        mean = mean_face(model)
+        middle = mean[topology.landmarks68[list(MIDDLE_LANDMARKS)]].mean(0)
+        self.centrality = torch.exp(-((mean - middle)[:, :2] / MIDDLE_RADIUS).square().sum(1))
 
     def fit(self, photos: FacePhotos, start: Coefficients, centre: Coefficients) -> PhotometricFit:
         """Fit B faces.
@@ -85,21 +94,27 @@ class PhotometricStage:
         """
         start = self._with_appearance(photos, start)
         scales = self._scales(start)
-        offsets = torch.zeros(len(start), sum(s.shape[1] for s in scales.values()), dtype=start.identity.dtype)
+        offsets = torch.zeros(
+            len(start), sum(s.shape[1] for s in scales.values()), dtype=start.identity.dtype
+        )
         offsets = offsets.to(start.identity.device).requires_grad_()
         optimiser = torch.optim.Adam([offsets], lr=self.settings.learning_rate, eps=1e-6)
         steps = sum(level.steps for level in self.settings.levels)
         history: list[dict[str, Tensor]] = []
         for level in self.settings.levels:
-            target = _reduced(photos, level.reduction)
+            target = reduced(photos, level.reduction)
             fragments = None
             for step in range(level.steps):
                 for group in optimiser.param_groups:
-                    group["lr"] = self.settings.learning_rate * _cosine(len(history) / steps, self.settings.final_rate)
+                    group["lr"] = self.settings.learning_rate * _cosine(
+                        len(history) / steps, self.settings.final_rate
+                    )
                 coefficients = _moved(start, offsets, scales)
                 decoded = self.decoder(coefficients)
                 if fragments is None or step % self.settings.raster_interval == 0:
                     fragments = self.rasterize(decoded, level.reduction)
+                if step == 0:
+                    target = self._without_outliers(decoded, fragments, target)
                 loss = self.loss(coefficients, centre, decoded, fragments, target, level.reduction)
                 optimiser.zero_grad(set_to_none=True)
                 loss.total.sum().backward()
@@ -108,7 +123,7 @@ class PhotometricStage:
         with torch.no_grad():
             coefficients = _moved(start, offsets, scales).detach()
             decoded = self.decoder(coefficients)
-            error = self.photometric_error(decoded, _reduced(photos, 1))
+            error = self.photometric_error(decoded, reduced(photos, 1))
         terms = {name: torch.stack([entry[name] for entry in history]) for name in history[0]}
         return PhotometricFit(coefficients, error, decoded.landmarks, terms)
 
@@ -117,7 +132,9 @@ class PhotometricStage:
         size = DEEP3D_SIZE // reduction
         topology = self.decoder.model.topology
         intrinsics = self._intrinsics(decoded, reduction)
-        return rasterize(decoded.vertices.detach(), topology.triangles, intrinsics, (size, size), cull_backfaces=True)
+        return rasterize(
+            decoded.vertices.detach(), topology.triangles, intrinsics, (size, size), cull_backfaces=True
+        )
 
     def loss(
         self,
@@ -152,6 +169,16 @@ class PhotometricStage:
         region = self._region(fragments, rendered.dtype)
         return photometric_distance(rendered, target.photo, target.attention * region)
 
+    def _without_outliers(
+        self, decoded: DecodedFaces, fragments: Fragments, target: CoarseTarget
+    ) -> CoarseTarget:
+        """`target` whose attention is low where the photo shows something other than the face."""
+        triangles = self.decoder.model.topology.triangles
+        rendered = interpolate(fragments, fragments.barycentrics, decoded.colors.detach(), triangles)
+        attended = target.attention * self._region(fragments, rendered.dtype)
+        confidence = pixel_confidence(rendered, target.photo, attended, self.settings.outlier_scale)
+        return replace(target, attention=target.attention * confidence)
+
     def _region(self, fragments: Fragments, dtype: torch.dtype) -> Tensor:
         shown = self.compared_triangles[fragments.triangle_ids.clamp(min=0)] & fragments.mask
         return shown.to(dtype)
@@ -163,7 +190,7 @@ class PhotometricStage:
     def _with_appearance(self, photos: FacePhotos, start: Coefficients) -> Coefficients:
         """`start` with the lighting and the albedo that explain the photos best, face by face."""
         reduction = self.settings.appearance_reduction
-        target = _reduced(photos, reduction)
+        target = reduced(photos, reduction)
         model = self.decoder.model
         lighting, albedo = start.lighting.clone(), start.albedo.clone()
         with torch.no_grad():
@@ -172,12 +199,15 @@ class PhotometricStage:
             weight = target.attention * self._region(fragments, decoded.vertices.dtype)
             for face in range(len(start)):
                 used = (weight[face] > 0.1).reshape(-1).nonzero()[:, 0]
+                if len(used) == 0:
+                    continue
                 corners = model.topology.triangles[fragments.triangle_ids[face].reshape(-1)[used]]
                 shares = fragments.barycentrics[face].reshape(-1, 3)[used]
                 normals = torch.einsum("pk,pkc->pc", shares, decoded.normals[face][corners])
                 samples = AppearanceSamples(
                     target.photo[face].reshape(-1, 3)[used],
                     weight[face].reshape(-1)[used],
+                    (shares * self.centrality[corners]).sum(1),
                     normals / normals.norm(dim=1, keepdim=True).clamp(min=1e-6),
                     torch.einsum("pk,pkc->pc", shares, model.albedo_mean[corners]),
                     torch.einsum("pk,apkc->pca", shares, model.albedo_basis[:, corners]),
@@ -210,8 +240,8 @@ def _moved(start: Coefficients, offsets: Tensor, scales: dict[str, Tensor]) -> C
     )
 
 
-def _reduced(photos: FacePhotos, reduction: int) -> CoarseTarget:
-    """The photos with blocks of `reduction` pixels replaced by their mean: u -> (u + 0.5) / reduction - 0.5."""
+def reduced(photos: FacePhotos, reduction: int) -> CoarseTarget:
+    """The photos with blocks of `reduction` pixels averaged: u -> (u + 0.5) / reduction - 0.5."""
     crops, attention = photos.crops.permute(0, 3, 1, 2), photos.attention[:, None]
     if reduction > 1:
         crops, attention = avg_pool2d(crops, reduction), avg_pool2d(attention, reduction)

@@ -1,39 +1,49 @@
 """Settings of `reconstruct_coarse`; no torch here, so that checking a configuration stays cheap."""
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
-
-class Settings(BaseModel):
-    """A section of the configuration: frozen, unknown keys forbidden."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from facemill.runtime.settings import Settings
 
 
 class CoarseWeights(Settings):
-    """Weights of the hybrid loss. The defaults are Deep3DFaceRecon's (Deng et al. 2019, published options)."""
+    """Weights of the hybrid loss; the defaults are Deep3DFaceRecon's (Deng et al. 2019, its options)."""
 
     photometric: float = Field(1.92, ge=0, description="per unit of colour distance, colours 0..1")
     landmark: float = Field(1.6e-3, ge=0, description="per square pixel of the 224 crop, mean over 68 points")
     landmark_emphasis: float = Field(
-        20.0, gt=0, description="weight of the nose ridge (28..30) and the inner mouth (60..67); others count 1"
+        20.0,
+        gt=0,
+        description="weight of the nose ridge (28..30) and the inner mouth (60..67); others count 1",
     )
     identity: float = Field(3e-4, ge=0, description="per squared standard deviation")
     expression: float = Field(2.4e-4, ge=0, description="per squared standard deviation (3e-4 x 0.8)")
     albedo: float = Field(5.1e-6, ge=0, description="per squared standard deviation (3e-4 x 1.7e-2)")
-    reflectance: float = Field(5.0, ge=0, description="per variance of the albedo over the skin, colours 0..1")
+    reflectance: float = Field(
+        5.0, ge=0, description="per variance of the albedo over the skin, colours 0..1"
+    )
     lighting: float = Field(10.0, ge=0, description="per squared deviation of the lighting from white")
 
 
-FITTING_WEIGHTS = CoarseWeights(landmark=3e-3, landmark_emphasis=1.0, identity=6e-4, expression=6e-4, albedo=2e-4)
+FITTING_WEIGHTS = CoarseWeights(
+    landmark=3e-3, landmark_emphasis=1.0, identity=6e-4, expression=6e-4, albedo=1e-3, reflectance=0.1
+)
 
 
 class LandmarkStageSettings(Settings):
     """Pose, identity and expression from 68 landmarks: maximum a posteriori, Levenberg-Marquardt."""
 
-    noise: float = Field(2.6, gt=0, description="standard deviation of a landmark, px of the crop (3 % of the eyes)")
-    contour_noise: float = Field(4.5, gt=0, description="standard deviation of a jaw landmark, px of the crop")
-    outlier_scale: float = Field(2.5, gt=0, description="standard deviations at which a landmark counts half (Cauchy)")
-    depth_deviation: float = Field(100.0, gt=0, description="standard deviation of the distance to the camera, mm")
+    noise: float = Field(
+        2.6, gt=0, description="standard deviation of a landmark, px of the crop (3 % of the eyes)"
+    )
+    contour_noise: float = Field(
+        4.5, gt=0, description="standard deviation of a jaw landmark, px of the crop"
+    )
+    outlier_scale: float = Field(
+        2.5, gt=0, description="standard deviations at which a landmark counts half (Cauchy)"
+    )
+    depth_deviation: float = Field(
+        100.0, gt=0, description="standard deviation of the distance to the camera, mm"
+    )
     expression_deviation: float = Field(1.0, gt=0, description="prior of the expression, standard deviations")
     pose_iterations: int = Field(12, ge=1, description="iterations for the pose alone, from each start")
     iterations: int = Field(25, ge=1, description="iterations for pose and shape")
@@ -43,7 +53,9 @@ class LandmarkStageSettings(Settings):
 class FittingLevel(Settings):
     """One level of the coarse-to-fine schedule."""
 
-    reduction: int = Field(ge=1, le=8, description="pixels of the 224 crop per rendered pixel; must divide 224")
+    reduction: int = Field(
+        ge=1, le=8, description="pixels of the 224 crop per rendered pixel; must divide 224"
+    )
     steps: int = Field(ge=1)
 
     @field_validator("reduction")
@@ -57,18 +69,30 @@ class FittingLevel(Settings):
 class PhotometricStageSettings(Settings):
     """All coefficients from the pixels: closed-form lighting and albedo, then Adam on the hybrid loss."""
 
-    levels: tuple[FittingLevel, ...] = (FittingLevel(reduction=2, steps=50), FittingLevel(reduction=1, steps=30))
+    levels: tuple[FittingLevel, ...] = (
+        FittingLevel(reduction=2, steps=50),
+        FittingLevel(reduction=1, steps=30),
+    )
     learning_rate: float = Field(0.03, gt=0, description="standard deviations per step, at the start")
-    final_rate: float = Field(0.1, gt=0, le=1, description="share of the learning rate left at the end (cosine)")
+    final_rate: float = Field(
+        0.1, gt=0, le=1, description="share of the learning rate left at the end (cosine)"
+    )
     rotation_step: float = Field(0.05, gt=0, description="radians that count as one standard deviation")
     translation_step: float = Field(3.0, gt=0, description="mm that count as one standard deviation")
     lighting_step: float = Field(0.5, gt=0, description="lighting that counts as one standard deviation")
     raster_interval: int = Field(5, ge=1, description="steps between two rasterisations")
-    appearance_rounds: int = Field(4, ge=1, description="rounds of closed-form lighting and albedo at the start")
-    appearance_reduction: int = Field(4, ge=1, le=8, description="pixels of the crop per pixel of those rounds")
+    outlier_scale: float = Field(
+        2.0, gt=0, description="colour distance at which a pixel counts a quarter, in medians of the face"
+    )
+    appearance_rounds: int = Field(
+        4, ge=1, description="rounds of closed-form lighting and albedo at the start"
+    )
+    appearance_reduction: int = Field(
+        4, ge=1, le=8, description="pixels of the crop per pixel of those rounds"
+    )
 
 
-class ReconstructCoarseSettings(Settings):
+class CoarseSettings(Settings):
     """Settings of the rule `reconstruct_coarse`."""
 
     weights: CoarseWeights = FITTING_WEIGHTS
@@ -79,5 +103,7 @@ class ReconstructCoarseSettings(Settings):
         0.5, gt=0, description="how far a given start may be off, standard deviations of the model"
     )
     largest_landmark_error: float = Field(
-        0.25, gt=0, description="a larger landmark error, as a share of the outer-eye distance, is `fit_failed`"
+        0.25,
+        gt=0,
+        description="a larger landmark error, as a share of the outer-eye distance, is `fit_failed`",
     )

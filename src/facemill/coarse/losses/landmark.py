@@ -10,8 +10,10 @@ INNER = tuple(range(17, 68))
 OUTER_EYES = (36, 45)
 
 
-def landmark_weights(emphasis: float, dtype: torch.dtype = torch.float32, device: torch.device | None = None) -> Tensor:
-    """(68,) weights: `emphasis` for the lower nose ridge and the inner mouth, 1 elsewhere (Deng et al. 2019: 20)."""
+def landmark_weights(
+    emphasis: float, dtype: torch.dtype = torch.float32, device: torch.device | None = None
+) -> Tensor:
+    """(68,) weights: `emphasis` (Deng et al. 2019: 20) on lower nose ridge and inner mouth, 1 elsewhere."""
     weights = torch.ones(68, dtype=dtype, device=device)
     weights[list(NOSE_RIDGE_END + INNER_MOUTH)] = emphasis
     return weights

@@ -56,7 +56,7 @@ class CoarseTarget:
 
 @dataclass(frozen=True)
 class LossTerms:
-    """total (B,) weighted sum; terms: name of the weight -> unweighted (B,), without gradients, for the log."""
+    """total: (B,) weighted sum; terms: name of the weight -> unweighted (B,), without gradients."""
 
     total: Tensor
     terms: dict[str, Tensor]
