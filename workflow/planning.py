@@ -91,6 +91,24 @@ class Plan:
         """The shard that holds a photo of a set."""
         return shard_of(self.sets[name], photo)
 
+    def photo_file(self, pattern: str, wildcards: Any) -> str:
+        """The result file of the shard that holds the photo of `wildcards` (with `set` and `photo`)."""
+        try:
+            shard = self.shard_of(wildcards.set, wildcards.photo)
+        except FacemillError as error:
+            sys.exit(f"{type(error).__name__}: {error}")
+        return f"{self.results}/{pattern.format(set=wildcards.set, shard=shard)}"
+
+    @property
+    def exported_sets(self) -> list[str]:
+        """Sets that are small enough for a folder of results per photo."""
+        return [name for name, photos in self.sets.items() if photos.count <= self.settings.export_limit]
+
+    @property
+    def gpus(self) -> int:
+        """GPUs that a rule which can use one asks the scheduler for."""
+        return int(self.settings.device.startswith("cuda"))
+
     def stage(self, rule: str) -> dict[str, Any]:
         """The settings of a rule as plain values."""
         section: Any = getattr(self.settings, rule)

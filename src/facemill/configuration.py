@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from facemill.coarse.export_settings import ExportSettings
 from facemill.coarse.settings import CoarseSettings
 from facemill.photos.settings import (
     AlignSettings,
@@ -19,7 +20,7 @@ from facemill.photos.settings import (
     SkinSettings,
     SplitSettings,
 )
-from facemill.report.settings import ExportSettings, ReportSettings
+from facemill.report.settings import ReportSettings
 from facemill.runtime.errors import ConfigurationError
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
@@ -37,6 +38,9 @@ class Configuration(BaseModel):
     photos: dict[Name, PhotoSet] = Field(
         default_factory=lambda: {"portraits": PhotoSet(folder="resources/photos")},
         description="photo sets: name → folder of photos; {} means none",
+    )
+    export_limit: int = Field(
+        1000, ge=0, description="photo sets of more photos get folders per photo only when asked for by name"
     )
     index_photos: IndexSettings = IndexSettings()
     detect_faces: DetectSettings = DetectSettings()

@@ -163,7 +163,7 @@ rule tabulate_faces:
     output:
         faces=report(
             f"{RESULTS}/photos/{{set}}/faces.csv",
-            caption="../report/faces.rst",
+            caption="../report/faces_table.rst",
             category="Photos",
         ),
     params:

@@ -7,6 +7,7 @@
 import difflib
 import json
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -52,14 +53,12 @@ def commented(model: type[BaseModel], values: dict[str, Any], indent: str = "") 
             inner: Any = field.annotation
             lines += ["", f"{indent}{name}:", *commented(inner, values[name], indent + "  ")]
             continue
-        value = values[name]
-        if isinstance(value, dict) and value:
-            body = yaml.safe_dump(value, sort_keys=False, allow_unicode=True).splitlines()
-            lines += [f"{indent}{name}:   # {field.description}", *[f"{indent}  {line}" for line in body]]
-        else:
-            text = json.dumps(value) if isinstance(value, str) else yaml.safe_dump(value, default_flow_style=True)
-            text = text.removesuffix("\n").removesuffix("...").strip()
-            lines.append(f"{indent}{name}: {text}   # {field.description}")
+        lines += textwrap.wrap(str(field.description), 100, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# ")
+        flow = not isinstance(values[name], dict) or not values[name]
+        text = yaml.safe_dump(values[name], sort_keys=False, allow_unicode=True, default_flow_style=flow, width=100)
+        body = text.removesuffix("...\n").splitlines()
+        lines += [f"{indent}{name}: {body[0]}"] if flow else [f"{indent}{name}:"]
+        lines += [f"{indent}  {line}" for line in (body[1:] if flow else body)]
     return lines
 
 

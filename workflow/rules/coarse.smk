@@ -1,0 +1,122 @@
+# One face from one photo: reconstruction of a shard, and the folders of results that people open.
+
+
+rule reconstruct_coarse:
+    input:
+        table=f"{RESULTS}/photos/{{set}}/segment_skin/{{shard}}.parquet",
+        crops=f"{RESULTS}/photos/{{set}}/align_faces/{{shard}}",
+        masks=f"{RESULTS}/photos/{{set}}/segment_skin/{{shard}}",
+        model=rules.prepare_model.output.model,
+    output:
+        table=f"{RESULTS}/coarse/{{set}}/reconstruct_coarse/{{shard}}.parquet",
+        arrays=f"{RESULTS}/coarse/{{set}}/reconstruct_coarse/{{shard}}.npz",
+    params:
+        settings=plan.stage("reconstruct_coarse"),
+        device=plan.settings.device,
+        seed=plan.settings.seed,
+        code=plan.code("reconstruct_coarse"),
+    log:
+        f"{RESULTS}/logs/reconstruct_coarse/{{set}}/{{shard}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/reconstruct_coarse/{{set}}/{{shard}}.tsv"
+    threads: 2
+    resources:
+        mem_mb=6000,
+        runtime=240,
+        gpu=plan.gpus,
+    conda:
+        "../../envs/reconstruct_coarse.yaml"
+    message:
+        "reconstruct faces of {wildcards.set}, shard {wildcards.shard}"
+    script:
+        "../../scripts/reconstruct_coarse.py"
+
+
+rule export_coarse:
+    input:
+        faces=rules.reconstruct_coarse.output.table,
+        arrays=rules.reconstruct_coarse.output.arrays,
+        crops=f"{RESULTS}/photos/{{set}}/align_faces/{{shard}}",
+        model=rules.prepare_model.output.model,
+    output:
+        table=f"{RESULTS}/coarse/{{set}}/export_coarse/{{shard}}.parquet",
+    params:
+        settings=plan.stage("export_coarse"),
+        photo_folder=lambda wildcards: plan.folder(wildcards.set),
+        crops_folder=lambda wildcards, input: input.crops,
+        folder=lambda wildcards: f"{RESULTS}/coarse/{wildcards.set}",
+        code=plan.code("export_coarse"),
+    log:
+        f"{RESULTS}/logs/export_coarse/{{set}}/{{shard}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/export_coarse/{{set}}/{{shard}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    conda:
+        "../../envs/export_coarse.yaml"
+    message:
+        "write meshes and pictures of {wildcards.set}, shard {wildcards.shard}"
+    script:
+        "../../scripts/export_coarse.py"
+
+
+# The same for one photo that somebody names; the folder's other files appear with the one asked for.
+rule export_photo:
+    input:
+        faces=lambda wildcards: plan.photo_file(
+            "coarse/{set}/reconstruct_coarse/{shard}.parquet", wildcards
+        ),
+        arrays=lambda wildcards: plan.photo_file(
+            "coarse/{set}/reconstruct_coarse/{shard}.npz", wildcards
+        ),
+        crops=lambda wildcards: plan.photo_file(
+            "photos/{set}/align_faces/{shard}", wildcards
+        ),
+        model=rules.prepare_model.output.model,
+    output:
+        mesh=f"{RESULTS}/coarse/{{set}}/{{photo}}/mesh.obj",
+        plain=f"{RESULTS}/coarse/{{set}}/{{photo}}/mesh_plain.obj",
+        glb=report(
+            f"{RESULTS}/coarse/{{set}}/{{photo}}/mesh.glb",
+            caption="../report/coarse_mesh.rst",
+            category="Faces",
+            subcategory="{photo}",
+        ),
+        neutral=f"{RESULTS}/coarse/{{set}}/{{photo}}/neutral.obj",
+        now_landmarks=f"{RESULTS}/coarse/{{set}}/{{photo}}/now_landmarks.txt",
+        coefficients=f"{RESULTS}/coarse/{{set}}/{{photo}}/coefficients.mat",
+        camera=f"{RESULTS}/coarse/{{set}}/{{photo}}/camera.json",
+        landmarks=f"{RESULTS}/coarse/{{set}}/{{photo}}/landmarks68.txt",
+        landmarks_crop=f"{RESULTS}/coarse/{{set}}/{{photo}}/landmarks68_crop.txt",
+        landmarks_3d=f"{RESULTS}/coarse/{{set}}/{{photo}}/landmarks68_3d.txt",
+        overlay_crop=f"{RESULTS}/coarse/{{set}}/{{photo}}/overlay_crop.png",
+        overlay=report(
+            f"{RESULTS}/coarse/{{set}}/{{photo}}/overlay.png",
+            caption="../report/coarse_overlay.rst",
+            category="Faces",
+            subcategory="{photo}",
+        ),
+        geometry=f"{RESULTS}/coarse/{{set}}/{{photo}}/geometry.png",
+        turned=f"{RESULTS}/coarse/{{set}}/{{photo}}/turned.png",
+    params:
+        settings=plan.stage("export_coarse"),
+        photo_folder=lambda wildcards: plan.folder(wildcards.set),
+        crops_folder=lambda wildcards, input: input.crops,
+        folder=lambda wildcards: f"{RESULTS}/coarse/{wildcards.set}",
+        code=plan.code("export_photo"),
+    log:
+        f"{RESULTS}/logs/export_photo/{{set}}/{{photo}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/export_photo/{{set}}/{{photo}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    conda:
+        "../../envs/export_photo.yaml"
+    message:
+        "write meshes and pictures of {wildcards.photo}"
+    script:
+        "../../scripts/export_photo.py"

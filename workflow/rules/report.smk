@@ -1,0 +1,38 @@
+# The page that people open.
+
+
+rule write_report:
+    input:
+        faces=[f"{RESULTS}/photos/{name}/faces.csv" for name in plan.sets],
+        coarse=[
+            file
+            for name in plan.exported_sets
+            for file in plan.shard_files(
+                "coarse/{set}/export_coarse/{shard}.parquet", name
+            )
+        ],
+    output:
+        page=report(
+            f"{RESULTS}/report.html", caption="../report/report_page.rst", category="Report"
+        ),
+    params:
+        settings=plan.stage("write_report"),
+        run=plan.settings.run,
+        results=RESULTS,
+        benchmarks=f"{RESULTS}/benchmarks",
+        configuration=plan.settings.model_dump(mode="json"),
+        code=plan.code("write_report"),
+    log:
+        f"{RESULTS}/logs/write_report.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/write_report/page.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    conda:
+        "../../envs/write_report.yaml"
+    message:
+        "write the report of the run {params.run}"
+    script:
+        "../../scripts/write_report.py"
