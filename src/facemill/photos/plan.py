@@ -122,9 +122,9 @@ def read_plan(plan_folder: str | Path) -> PhotoPlan:
         FormatError: there is no plan, or it is not whole.
     """
     plan_folder = Path(plan_folder)
-    head = _read(plan_folder / "plan.json", ("shards", "shard_by_photo"))
+    head = _read(plan_folder / "plan.json", ("shards", "count", "shard_by_photo"))
     shards = tuple(map(_shard_name, range(head["shards"])))
-    return PhotoPlan(plan_folder, shards, dict(head["shard_by_photo"]))
+    return PhotoPlan(plan_folder, shards, head["count"], dict(head["shard_by_photo"]))
 
 
 def read_manifest(path: str | Path) -> tuple[str, list[PlannedPhoto]]:

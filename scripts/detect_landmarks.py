@@ -1,0 +1,16 @@
+"""68 landmarks on each crop of a shard.
+
+input: table (align_faces), crops (folder of <photo>.png)
+output: table
+params: settings
+"""
+
+from facemill.photos.landmarks import detect_landmarks
+from facemill.photos.settings import LandmarkSettings
+from facemill.runtime.logs import log_to
+from facemill.runtime.tables import read_table, write_table
+
+log_to(snakemake.log[0])
+settings = LandmarkSettings(**snakemake.params.settings)
+table = detect_landmarks(read_table(snakemake.input.table), snakemake.input.crops, settings)
+write_table(snakemake.output.table, table)

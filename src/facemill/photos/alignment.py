@@ -1,0 +1,119 @@
+"""Deep3DFaceReconstruction's alignment: each face in a square crop of standard place and scale."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from facemill.geometry.image import Window, resize_and_crop, transform_points
+from facemill.photos.five_points import STANDARD_POINTS
+from facemill.photos.pictures import picture_path, write_picture
+from facemill.photos.plan import name_of_text
+from facemill.photos.reading import read_photo
+from facemill.photos.settings import AlignSettings
+from facemill.runtime.errors import PhotoError
+from facemill.runtime.tables import map_photos
+
+COLUMNS = ("photo_from_crop", "crop_scale", "crop_outside")
+_DECODE_AT = 2  # times the resized photo at which JPEGs are decoded at least, so that nothing is lost
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """How the photo is resized and cut.
+
+    Attributes:
+        translation: (2,) image position of the origin of the standard points; pixels, y UP from the bottom.
+        scale: of the resizing; crop pixels per photo pixel.
+        width, height: of the resized photo.
+        left, top: of the crop within the resized photo; may be negative.
+    """
+
+    translation: np.ndarray
+    scale: float
+    width: int
+    height: int
+    left: int
+    top: int
+
+
+def fit_alignment(points: np.ndarray, width: int, height: int, settings: AlignSettings) -> Alignment:
+    """Least-squares placement of the standard points, as Deep3DFaceReconstruction's released code has it.
+
+    With y' = height - 1 - y: x = r1 . X + tx, y' = r2 . X + ty for the five standard points X, in eight
+    unknowns; s = rescale / ((|r1| + |r2|) / 2); the resized photo has w = int(width s) by h = int(height s)
+    pixels; the crop begins at int(w/2 - size/2 + (tx - width/2) s), int(h/2 - size/2 + (height/2 - ty) s).
+    All int truncate toward 0.
+
+    Args:
+        points: (5, 2), pixels of the upright photo.
+        width, height: of the upright photo.
+    Raises:
+        PhotoError: `bad_detections`: the points determine no scale.
+    """
+    upward = np.stack([points[:, 0], height - 1 - points[:, 1]], axis=1)
+    system = np.concatenate([STANDARD_POINTS, np.ones((5, 1))], axis=1)
+    solution = np.linalg.lstsq(system, upward, rcond=None)[0]
+    standard_scale = float(np.linalg.norm(solution[:3], axis=0).mean())
+    if not np.isfinite(standard_scale) or standard_scale < 1e-6:
+        raise PhotoError("bad_detections", "all points are in one place")
+    translation = solution[3]
+    scale = settings.rescale / standard_scale
+    resized_width, resized_height = max(1, int(width * scale)), max(1, int(height * scale))
+    half = settings.size / 2
+    left = int(resized_width / 2 - half + (translation[0] - width / 2) * scale)
+    top = int(resized_height / 2 - half + (height / 2 - translation[1]) * scale)
+    return Alignment(translation, scale, resized_width, resized_height, left, top)
+
+
+def align_faces(
+    table: pd.DataFrame, folder: str | Path, crops: str | Path, settings: AlignSettings, strict: bool = False
+) -> pd.DataFrame:
+    """Cut the crop of each `ok` row and write it as PNG.
+
+    Args:
+        table: of `detect_faces`.
+        folder: the photo folder.
+        crops: folder, which exists, for `<photo>.png` (size x size RGB; black outside the photo).
+        strict: let unforeseen exceptions through.
+    Returns:
+        `table` with `photo_from_crop` (9, row-major: takes homogeneous crop pixels to pixels of the whole
+        upright photo, exactly), `crop_scale` (crop pixels per photo pixel) and `crop_outside` (share of the
+        crop's pixels that lie outside the photo). Statuses: `face_cut` (an eye is outside the photo),
+        `unreadable`, `bad_detections`.
+    """
+    cut = partial(_cut_crop, folder=Path(folder), crops=Path(crops), settings=settings)
+    result = map_photos(table, cut, COLUMNS, strict=strict)
+    return result.astype({"crop_scale": "float64", "crop_outside": "float64"})
+
+
+def _cut_crop(row: Mapping[str, Any], folder: Path, crops: Path, settings: AlignSettings) -> dict[str, Any]:
+    width, height = int(row["width"]), int(row["height"])
+    points = np.reshape(np.asarray(row["points5"], dtype=np.float64), (5, 2))
+    eyes = points[:2]
+    if ((eyes < -0.5) | (eyes > (width - 0.5, height - 0.5))).any():
+        raise PhotoError("face_cut", "the border of the photo cuts the face: an eye is outside")
+    alignment = fit_alignment(points, width, height, settings)
+    resized_longer = max(alignment.width, alignment.height)
+    photo = read_photo(folder / name_of_text(row["file"]), min_side=_DECODE_AT * resized_longer)
+    window = Window(alignment.left, alignment.top, settings.size, settings.size)
+    crop = resize_and_crop(photo.pixels, (alignment.height, alignment.width), window, "bicubic")
+    write_picture(picture_path(crops, row["photo"]), crop.image)
+    photo_from_crop = photo.photo_from_pixels @ np.linalg.inv(crop.crop_from_image)
+    return {
+        "photo_from_crop": photo_from_crop.ravel().tolist(),
+        "crop_scale": alignment.scale,
+        "crop_outside": _share_outside(photo_from_crop, width, height, settings.size),
+    }
+
+
+def _share_outside(photo_from_crop: np.ndarray, width: int, height: int, size: int) -> float:
+    """Share of the crop's pixels whose centres lie outside the photo (the crop is not turned)."""
+    diagonal = transform_points(photo_from_crop, np.repeat(np.arange(size, dtype=np.float64)[:, None], 2, 1))
+    limits = np.array([width, height]) - 0.5
+    inside = ((diagonal >= -0.5) & (diagonal <= limits)).mean(axis=0)
+    return float(1 - inside[0] * inside[1])

@@ -1,0 +1,130 @@
+"""Where the faces are: box and five points for each photo."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from facemill.formats.landmarks import read_points_text
+from facemill.photos.face_search import Face, FaceSearch
+from facemill.photos.five_points import check_eye_centres, check_five_points, eye_distance, face_box
+from facemill.photos.plan import name_of_text
+from facemill.photos.reading import Photo, read_photo
+from facemill.photos.settings import DetectSettings
+from facemill.runtime.errors import FormatError, PhotoError
+from facemill.runtime.tables import map_photos
+
+COLUMNS = ("face_count", "score", "box", "points5", "points_source")
+
+
+def detect_faces(
+    table: pd.DataFrame, folder: str | Path, settings: DetectSettings, strict: bool = False
+) -> pd.DataFrame:
+    """Find the face, or all faces, of each `ok` row.
+
+    A points file of the user (5 or 68 rows, pixels of the upright photo, y down) chooses the face; it is
+    checked, and a wrong one is an answer, not ignored. Otherwise dlib searches at `settings.working_side`,
+    and again at twice the resolution when it finds nothing. Photos are decoded here for the first time.
+
+    Args:
+        table: of `index_photos`.
+        folder: the photo folder.
+        strict: let unforeseen exceptions through.
+    Returns:
+        `table` with `face_count` (1 where the user gave points), `score` (NaN where the user gave points),
+        `box` (left, top, right, bottom), `points5` (x, y of the five points in turn), `points_source`
+        (`hog`, `mmod`, `file`); all in pixels of the whole upright photo. With `faces: all`, further faces
+        follow their photo as rows `<photo>_face2`, `<photo>_face3`, …, from large to small.
+        Statuses: `unreadable`, `no_face`, `bad_detections`, `too_small`.
+    """
+    search = FaceSearch(settings)
+    faces_of: dict[str, list[Face]] = {}
+
+    def detect(row: Mapping[str, Any]) -> dict[str, Any]:
+        faces = _faces_of_row(row, Path(folder), search, settings)
+        faces_of[row["photo"]] = faces
+        return _columns(faces[0], len(faces))
+
+    found = map_photos(table, detect, COLUMNS, strict=strict)
+    if settings.faces == "all":
+        found = _with_further_faces(found, faces_of, settings)
+    found = found.astype({"face_count": "Int64", "score": "float64"})
+    return _refuse_small(found, settings)
+
+
+def _faces_of_row(
+    row: Mapping[str, Any], folder: Path, search: FaceSearch, settings: DetectSettings
+) -> list[Face]:
+    path = folder / name_of_text(row["file"])
+    photo = read_photo(path, min_side=settings.working_side)
+    if row["points_file"]:
+        return [_face_of_file(folder / name_of_text(row["points_file"]), photo, search)]
+    for attempt in range(settings.retries + 1):
+        enlargement = 2**attempt
+        if attempt and max(photo.pixels.shape[:2]) < enlargement * settings.working_side:
+            photo = _closer(path, photo, enlargement * settings.working_side)
+        faces = search.faces(photo, enlargement)
+        if faces:
+            return faces
+    raise PhotoError("no_face", f"the detector ({settings.detector}) finds no face")
+
+
+def _closer(path: Path, photo: Photo, min_side: int) -> Photo:
+    """`photo` at a higher resolution, if the file holds more than was decoded."""
+    if photo.pixels.shape[:2] == (photo.height, photo.width):
+        return photo
+    return read_photo(path, min_side=min_side)
+
+
+def _face_of_file(path: Path, photo: Photo, search: FaceSearch) -> Face:
+    try:
+        given = read_points_text(path)
+    except FormatError as error:
+        raise PhotoError("bad_detections", f"{error.subject}: expected {error.expected}") from error
+    points = check_five_points(given, photo.width, photo.height)
+    box = face_box(points)
+    if len(given) == 5:
+        check_eye_centres(points, search.landmarks(photo, box))
+    return Face(box, float("nan"), points, "file")
+
+
+def _columns(face: Face, count: int) -> dict[str, Any]:
+    return {
+        "face_count": count,
+        "score": face.score,
+        "box": face.box.tolist(),
+        "points5": face.points.ravel().tolist(),
+        "points_source": face.source,
+    }
+
+
+def _with_further_faces(
+    table: pd.DataFrame, faces_of: Mapping[str, list[Face]], settings: DetectSettings
+) -> pd.DataFrame:
+    """A row for each face after the first, below that of the photo."""
+    rows: list[dict[str, Any]] = []
+    for record in table.to_dict("records"):
+        row = {str(name): value for name, value in record.items()}
+        rows.append(row)
+        faces = faces_of.get(row["photo"], [])
+        for number, face in enumerate(faces[1:], start=2):
+            rows.append({**row, "photo": f"{row['photo']}_face{number}", **_columns(face, len(faces))})
+    return pd.DataFrame(rows, columns=table.columns).astype(table.dtypes)
+
+
+def _refuse_small(table: pd.DataFrame, settings: DetectSettings) -> pd.DataFrame:
+    """Status `too_small` for faces whose eyes are too close together; their points stay for inspection."""
+
+    def measure(row: Mapping[str, Any]) -> dict[str, Any]:
+        distance = eye_distance(np.reshape(row["points5"], (5, 2)))
+        if distance < settings.min_eye_distance:
+            raise PhotoError(
+                "too_small",
+                f"the eyes are {distance:.1f} pixels apart; detect_faces.min_eye_distance is "
+                f"{settings.min_eye_distance:g}",
+            )
+        return {}
+
+    return map_photos(table, measure, ())

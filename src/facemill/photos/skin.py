@@ -1,0 +1,101 @@
+"""Probability of skin for each pixel of a crop, from its colour alone."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from facemill.photos.pictures import picture_path, read_picture, write_picture
+from facemill.photos.settings import SkinSettings
+from facemill.runtime.tables import map_photos
+
+# RGB 0..255 to Y'CbCr with Y in 16..235 (ITU-R BT.601), as Deep3DFaceReconstruction rounds its factors.
+_YCBCR = np.array([[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]]) / 255
+_YCBCR_OFFSET = np.array([16.0, 128.0, 128.0])
+
+
+@dataclass(frozen=True)
+class SkinMixture:
+    """Two mixtures of Gaussians over (Y, Cb, Cr), written as polynomials of degree 2.
+
+    Attributes:
+        polynomials: (10, 2 C) coefficients of the log density of each component, without the common
+            -1.5 log 2 pi; the first C columns are skin. Rows: YY, CbCb, CrCr, YCb, YCr, CbCr, Y, Cb, Cr, 1.
+    """
+
+    polynomials: np.ndarray
+
+
+def load_skin_mixture() -> SkinMixture:
+    """The published mixture of Deep3DFaceReconstruction (four components each), from `skin_mixture.json`."""
+    content = json.loads(files("facemill.photos").joinpath("skin_mixture.json").read_text(encoding="utf-8"))
+    columns = []
+    for part in (content["skin"], content["other"]):
+        components = zip(
+            part["weights"],
+            part["means"],
+            part["covariance_determinants"],
+            part["inverse_covariances"],
+            strict=True,
+        )
+        for weight, mean, determinant, inverse in components:
+            centre, precision = np.array(mean), np.array(inverse)
+            precision = (precision + precision.T) / 2
+            slope = precision @ centre
+            constant = np.log(weight) - 0.5 * np.log(determinant) - 0.5 * centre @ slope
+            (yy, yb, yr), (_, bb, br), (_, _, rr) = precision
+            columns.append([-yy / 2, -bb / 2, -rr / 2, -yb, -yr, -br, *slope, constant])
+    return SkinMixture(np.array(columns).T)
+
+
+def skin_posterior(image: np.ndarray, mixture: SkinMixture, prior: float = 0.8) -> np.ndarray:
+    """Probability that each pixel is skin: prior p_skin / (prior p_skin + (1 - prior) p_other).
+
+    Args:
+        image: (..., 3) RGB 0..255.
+        mixture: see `load_skin_mixture`.
+        prior: probability of skin before the colour is seen (0.8 in the released code).
+    Returns:
+        (...) float64 in 0..1; never NaN: densities are compared as logarithms.
+    """
+    colours = np.asarray(image, dtype=np.float64).reshape(-1, 3) @ _YCBCR.T + _YCBCR_OFFSET
+    y, blue, red = colours.T
+    terms = [y * y, blue * blue, red * red, y * blue, y * red, blue * red, y, blue, red, np.ones_like(y)]
+    logs = np.stack(terms, axis=1) @ mixture.polynomials
+    densities = np.exp(logs - logs.max(axis=1, keepdims=True))
+    components = densities.shape[1] // 2
+    skin = prior * densities[:, :components].sum(axis=1)
+    other = (1 - prior) * densities[:, components:].sum(axis=1)
+    return (skin / (skin + other)).reshape(np.shape(image)[:-1])
+
+
+def segment_skin(
+    table: pd.DataFrame, crops: str | Path, masks: str | Path, settings: SkinSettings
+) -> pd.DataFrame:
+    """Write the skin mask of each `ok` row's crop: 8-bit, round(255 x posterior).
+
+    Args:
+        table: any table of the photo stages.
+        crops: folder of the shard's crops, `<photo>.png`.
+        masks: folder, which exists, for `<photo>.png`.
+    Returns:
+        `table` with `skin_share`: the share of the crop's pixels that are more likely skin than not.
+    """
+    mask = partial(
+        _mask_skin, crops=Path(crops), masks=Path(masks), mixture=load_skin_mixture(), settings=settings
+    )
+    return map_photos(table, mask, ["skin_share"]).astype({"skin_share": "float64"})
+
+
+def _mask_skin(
+    row: Mapping[str, Any], crops: Path, masks: Path, mixture: SkinMixture, settings: SkinSettings
+) -> dict[str, float]:
+    posterior = skin_posterior(read_picture(picture_path(crops, row["photo"])), mixture, settings.prior)
+    write_picture(picture_path(masks, row["photo"]), np.rint(255 * posterior).astype(np.uint8))
+    return {"skin_share": float((posterior > 0.5).mean())}
