@@ -1,7 +1,7 @@
 """The only place for pixel arithmetic: reading images between pixels, resizing, cropping, warping.
 
 Pixel centres are integers and (0, 0) is the centre of the top-left pixel. Images are (height, width,
-channels), batches (B, height, width, channels); sizes are (height, width); points are (x, y) with y down. Each
+channels), batches (B, height, width, channels); sizes are (height, width); points are (x, y), y down. Each
 operation that moves pixels returns or takes the 3 x 3 transform of points, named result first.
 """
 
@@ -125,8 +125,8 @@ def resizing(old_size: tuple[int, int], new_size: tuple[int, int]) -> NDArray[np
 def resize(image: NDArray, size: tuple[int, int], filter_name: Filter = "bicubic") -> Resized:
     """Resize to `size` (height, width), filtered against aliasing when shrinking (Pillow's resampling).
 
-    `image`: (H, W) or (H, W, C), uint8 or floating point; the dtype is kept. Bicubic may overshoot the range of
-    a floating-point image.
+    `image`: (H, W) or (H, W, C), uint8 or floating point; the dtype is kept. Bicubic may overshoot the range
+    of a floating-point image.
     """
     height, width = _checked(image).shape[:2]
     resized = resize_and_crop(image, size, Window(0, 0, size[1], size[0]), filter_name).image

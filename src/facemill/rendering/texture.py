@@ -1,0 +1,226 @@
+"""Textures: what lies under each texel, reading a texture, and taking one from a photo."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from scipy.ndimage import distance_transform_edt
+from torch import Tensor
+
+from facemill.geometry.camera import Camera, project
+from facemill.geometry.image import resizing, sample, translation
+from facemill.geometry.infill import push_pull
+from facemill.geometry.mesh import check_triangles, normalised, vertex_normals
+from facemill.rendering.rasterize import rasterize
+from facemill.rendering.zbuffer import Screen, rasterize_screens
+
+DEPTH_MAP_LIMIT = 1536
+"""Longest side of the depth map that decides visibility; a face in a larger photo gains nothing from more."""
+
+
+@dataclass(frozen=True)
+class UvRaster:
+    """What lies under each texel of a texture: computed once per atlas and size.
+
+    triangle_ids: (H, W) int64, row of the atlas' triangle table; -1 = nothing.
+    barycentrics: (H, W, 3) float32 within that triangle.
+    mask: (H, W) bool, the texel's centre lies in a triangle.
+
+    Around the islands runs a gutter, where `triangle_ids` >= 0 but `mask` is False: there each texel repeats
+    the nearest one of an island, so that bilinear reading does not bleed at the border.
+    """
+
+    triangle_ids: Tensor
+    barycentrics: Tensor
+    mask: Tensor
+
+    @staticmethod
+    def from_atlas(
+        uv: ArrayLike, uv_triangles: ArrayLike, size: int | tuple[int, int], gutter: int = 8
+    ) -> UvRaster:
+        """Rasterise an atlas: uv (T, 2) in 0..1 with v up, uv_triangles (F, 3), size (H, W) or one number.
+
+        Where islands overlap the first triangle has the texel (see `facemill.geometry.uv.overlap_share`).
+        """
+        coordinates = np.asarray(uv, dtype=np.float64)
+        if coordinates.ndim != 2 or coordinates.shape[1] != 2:
+            raise ValueError(f"uv must have shape (T, 2), not {coordinates.shape}")
+        table = np.ascontiguousarray(uv_triangles, dtype=np.int64)
+        check_triangles(table, len(coordinates), "uv_triangles", "uv coordinates")
+        shape = (size, size) if isinstance(size, int) else size
+        x = coordinates[:, 0] * shape[1] - 0.5
+        y = (1 - coordinates[:, 1]) * shape[0] - 0.5
+        screen = Screen(x, y, np.ones(len(x)))
+        ids, barycentrics, _ = rasterize_screens([screen], table, shape, np.dtype(np.float32), False, 1)
+        mask = ids[0] >= 0
+        if gutter > 0 and mask.any():
+            distance, (rows, columns) = distance_transform_edt(~mask, return_indices=True)
+            near = (distance <= gutter) & ~mask
+            ids[0][near] = ids[0][rows[near], columns[near]]
+            barycentrics[0][near] = barycentrics[0][rows[near], columns[near]]
+        return UvRaster(torch.from_numpy(ids[0]), torch.from_numpy(barycentrics[0]), torch.from_numpy(mask))
+
+    @property
+    def filled(self) -> Tensor:
+        """(H, W) bool: islands and gutter."""
+        return self.triangle_ids >= 0
+
+    def to(self, device: torch.device | str) -> UvRaster:
+        """Copy on another device."""
+        return UvRaster(self.triangle_ids.to(device), self.barycentrics.to(device), self.mask.to(device))
+
+    def interpolate(self, attributes: Tensor, triangles: Tensor) -> Tensor:
+        """Attributes of vertices as a map: (..., V, C) -> (..., H, W, C); 0 where nothing is. Differentiable.
+
+        `triangles`: (F, 3), row f the same triangle as row f of the atlas, with indices into `attributes`.
+        """
+        filled = torch.nonzero(self.filled.reshape(-1)).squeeze(1)
+        corners = triangles.index_select(0, self.triangle_ids.reshape(-1).index_select(0, filled))
+        weights = self.barycentrics.reshape(-1, 3).index_select(0, filled).to(attributes.dtype)
+        a, b, c = (
+            attributes.index_select(-2, corners[:, corner]) * weights[:, corner, None] for corner in range(3)
+        )
+        height, width = self.triangle_ids.shape
+        empty = attributes.new_zeros(*attributes.shape[:-2], height * width, attributes.shape[-1])
+        return empty.index_copy(-2, filled, a + b + c).unflatten(-2, (height, width))
+
+
+class BakedTexture(NamedTuple):
+    """texture: (H, W, C), the photo's colours; weight: (H, W), 0 = not seen, 1 = seen face on."""
+
+    texture: Tensor
+    weight: Tensor
+
+
+def sample_texture(textures: Tensor, uv: Tensor) -> Tensor:
+    """Read textures (B, H, W, C) at uv (B, ..., 2), bilinearly, v up: (B, ..., C). Differentiable.
+
+    Beyond the outermost texel centres the border repeats.
+    """
+    height, width = textures.shape[1:3]
+    columns = uv[..., 0] * width - 0.5
+    rows = (1 - uv[..., 1]) * height - 0.5
+    return sample(textures, torch.stack([columns, rows], dim=-1)).values
+
+
+def bake_texture(
+    raster: UvRaster,
+    photo: Tensor,
+    vertices: Tensor,
+    triangles: Tensor,
+    camera: Camera,
+    tolerance: float = 1.0,
+    least_cosine: float = 0.1,
+) -> BakedTexture:
+    """Take the texture of one surface from one photo of it.
+
+    A texel is seen when it projects into the photo, its surface faces the camera, no other part of the
+    surface is nearer in any of the nine depth pixels around it (by more than `tolerance` and what the slope
+    explains), and none of these nine is background. Its weight is the cosine between its normal and the
+    direction to the camera, rescaled so that `least_cosine` gives 0.
+
+    Args:
+        raster: atlas of the surface.
+        photo: (H, W, C) floating point.
+        vertices: (V, 3), world of `camera`; triangles: (F, 3).
+        camera: one camera, without batch axis, for the pixels of `photo`.
+        tolerance: millimetres.
+    Returns:
+        BakedTexture; colours are 0 where the weight is 0.
+    """
+    with torch.no_grad():
+        normals = raster.interpolate(vertex_normals(vertices, triangles, "area"), triangles)
+        positions = raster.interpolate(vertices, triangles)
+        to_camera = normalised(camera.centre - positions)
+        cosine = (normalised(normals) * to_camera).sum(-1)
+        flat = positions.reshape(-1, 3)
+        pixels, depth = project(flat, camera)
+        values, inside = sample(photo[None], pixels[None].to(photo.dtype))
+        seen = inside[0] & raster.filled.reshape(-1) & (cosine.reshape(-1) > least_cosine)
+        seen &= _unhidden(
+            flat, depth, cosine.reshape(-1), vertices, triangles, camera, photo.shape, tolerance
+        )
+        weight = ((cosine - least_cosine) / (1 - least_cosine)).clamp(0, 1) * seen.reshape(cosine.shape)
+        texture = values[0].reshape(*weight.shape, -1) * (weight > 0).unsqueeze(-1)
+    return BakedTexture(texture, weight)
+
+
+def merge_textures(baked: list[BakedTexture]) -> BakedTexture:
+    """Weighted mean of textures of one surface from several photos; weight = the largest of theirs."""
+    if not baked:
+        raise ValueError("merge_textures needs at least one texture")
+    weights = torch.stack([one.weight for one in baked])
+    total = weights.sum(0)
+    colors = sum(
+        (one.texture * one.weight.unsqueeze(-1) for one in baked), torch.zeros_like(baked[0].texture)
+    )
+    return BakedTexture(colors / total.clamp(min=1e-12).unsqueeze(-1), weights.amax(0))
+
+
+def fill_texture(baked: BakedTexture, fallback: Tensor, feather: float = 12.0) -> Tensor:
+    """Complete a baked texture: unseen texels come from `fallback` (H, W, C), toned to match, without a seam.
+
+    The ratio of photo to fallback is known where the photo was seen; spread smoothly over the rest
+    (push-pull) it gives the fallback the photo's light and skin tone. `feather`: width of the transition, texels.
+    """
+    if fallback.shape != baked.texture.shape:
+        raise ValueError(
+            f"fallback must have shape {tuple(baked.texture.shape)}, not {tuple(fallback.shape)}"
+        )
+    seen = baked.weight > 0
+    if not seen.any():
+        return fallback.clone()
+    inner = torch.from_numpy(distance_transform_edt(seen.cpu().numpy())).to(fallback)
+    ramp = (inner / max(feather, 1e-6)).clamp(0, 1)
+    share = ramp * ramp * (3 - 2 * ramp) * (baked.weight / 0.3).clamp(0, 1)
+    known = share * (fallback.amin(-1) > 0.02)
+    ratio = (baked.texture / fallback.clamp(min=0.02)).clamp(0.1, 10)
+    toned = fallback * push_pull(ratio, known) if (known > 0).any() else fallback
+    return baked.texture * share.unsqueeze(-1) + toned * (1 - share).unsqueeze(-1)
+
+
+def _unhidden(
+    points: Tensor,
+    depth: Tensor,
+    cosine: Tensor,
+    vertices: Tensor,
+    triangles: Tensor,
+    camera: Camera,
+    photo_shape: torch.Size,
+    tolerance: float,
+) -> Tensor:
+    """(N,) bool: no part of the surface lies before the point, by a depth map of the surface's own window."""
+    outline = project(vertices, camera).pixels
+    outline = outline[torch.isfinite(outline).all(-1)]
+    visible = torch.zeros_like(depth, dtype=torch.bool)
+    if not len(outline):
+        return visible
+    limits = outline.new_tensor([photo_shape[1], photo_shape[0]])
+    low = torch.minimum(outline.amin(0).floor().clamp(min=0), limits - 1)
+    high = torch.maximum(torch.minimum(outline.amax(0).ceil() + 1, limits), low + 1)
+    window = (int(high[1] - low[1]), int(high[0] - low[0]))
+    scale = min(1.0, DEPTH_MAP_LIMIT / max(window))
+    size = (max(1, round(window[0] * scale)), max(1, round(window[1] * scale)))
+    map_from_photo = resizing(window, size) @ translation(-float(low[0]), -float(low[1]))
+    map_camera = camera.cropped(torch.from_numpy(map_from_photo))
+    in_camera = map_camera.points_in_camera(vertices)[None]
+    nearest = rasterize(in_camera, triangles, map_camera.intrinsics, size).depth
+    # Nearest depth of each 3 x 3 neighbourhood, and 0 next to the background.
+    front = -torch.nn.functional.max_pool2d(-nearest[:, None], 3, 1, 1)[0, 0]
+    covered = torch.isfinite(nearest).to(nearest)
+    front = torch.where(
+        torch.nn.functional.max_pool2d(1 - covered[:, None], 3, 1, 1)[0, 0] > 0,
+        torch.zeros_like(front),
+        front,
+    )
+    pixels = project(points, map_camera).pixels
+    finite = torch.isfinite(pixels).all(-1)
+    column = torch.where(finite, pixels[:, 0], 0.0).round().long().clamp(0, size[1] - 1)
+    row = torch.where(finite, pixels[:, 1], 0.0).round().long().clamp(0, size[0] - 1)
+    slope = torch.sqrt((1 - cosine * cosine).clamp(min=0)) / cosine.clamp(min=0.1)
+    allowed = tolerance + 2.2 * depth / map_camera.intrinsics[0, 0] * slope
+    return finite & (depth <= front[row, column] + allowed)
