@@ -60,7 +60,7 @@ def _faces_of_row(
     path = folder / name_of_text(row["file"])
     photo = read_photo(path, min_side=settings.working_side)
     if row["points_file"]:
-        return [_face_of_file(folder / name_of_text(row["points_file"]), photo, search)]
+        return [_face_of_file(folder, row["points_file"], photo, search)]
     for attempt in range(settings.retries + 1):
         enlargement = 2**attempt
         if attempt and max(photo.pixels.shape[:2]) < enlargement * settings.working_side:
@@ -78,11 +78,12 @@ def _closer(path: Path, photo: Photo, min_side: int) -> Photo:
     return read_photo(path, min_side=min_side)
 
 
-def _face_of_file(path: Path, photo: Photo, search: FaceSearch) -> Face:
+def _face_of_file(folder: Path, file: str, photo: Photo, search: FaceSearch) -> Face:
     try:
-        given = read_points_text(path)
+        given = read_points_text(folder / name_of_text(file))
     except FormatError as error:
-        raise PhotoError("bad_detections", f"{error.subject}: expected {error.expected}") from error
+        reason = f"{file}: expected {error.expected}, found {error.found}"
+        raise PhotoError("bad_detections", reason) from error
     points = check_five_points(given, photo.width, photo.height)
     box = face_box(points)
     if len(given) == 5:

@@ -55,9 +55,8 @@ class FaceSearch:
         height, width = self._search_size(photo, enlargement)
         working = resize(photo.pixels, (height, width), "bilinear")
         pixels_from_working = np.linalg.inv(working.resized_from_image)
-        min_score = settings.min_score if enlargement == 1 else settings.retry_min_score
         faces = []
-        for box, score in self._detector.boxes(working.image, min_score):
+        for box, score in self._detector.boxes(working.image, settings.min_score):
             inner = _moved_box(pixels_from_working, box)
             points = five_of_68(self._landmarks(photo, inner))
             faces.append(Face(_moved_box(photo.photo_from_pixels, inner), score, points, settings.detector))

@@ -49,9 +49,7 @@ _CORNERS = "the {kind} corners of the eyes are given; rows 1 and 2 are the centr
 _WRONG_ORDER = 0.6  # a mistaken order must fit this much better; true faces stay above 1.1 up to 75° of yaw
 _WIDEST_EYES = 1.6  # eye distance / distance of eyes and mouth: 0.93 from the front, 1.36 at 40° of pitch
 _OUTSIDE = 0.5  # points may lie outside a photo that cuts the face, by this share of its longer side
-_AGREE = (
-    0.25  # of the eye distance: nose and mouth agree with the detector's, so that its eyes can be trusted
-)
+_AGREE = 0.25  # of the eye distance: nose and mouth are near the detector's, so its eyes can be trusted
 _AT_CORNER = 0.5  # a point is a corner when it is this much nearer to the corner than to the centre
 
 

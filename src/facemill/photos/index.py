@@ -26,7 +26,8 @@ def index_photos(manifest: str | Path, folder: str | Path, settings: IndexSettin
     Returns:
         columns `photo`, `file`, `status`, `reason`, `shard`, `points_file` (the user's points;
         empty when there are none), `version` (changes with the photo or its points), `width` and `height`
-        (upright, pixels), `format` (Pillow's name), `bytes`. Statuses: `ok`, `unreadable`, `too_small`, `too_large`.
+        (upright, pixels), `format` (Pillow's name), `bytes`.
+        Statuses: `ok`, `unreadable`, `too_small`, `too_large`.
     Raises:
         FormatError: the manifest is missing or is not one.
     """

@@ -19,9 +19,15 @@ from facemill.runtime.tables import map_photos
 
 # iBUG-68 of a mirrored face: which landmark takes the place of which.
 MIRRORED_68 = np.array(
-    [*range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1)]
-    + [45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40]
-    + [54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65]
+    [
+        *range(16, -1, -1),  # jaw
+        *range(26, 16, -1),  # brows
+        *range(27, 31),  # bridge and tip of the nose
+        *range(35, 30, -1),  # its base
+        *(45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40),  # eyes
+        *(54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55),  # outer lips
+        *(64, 63, 62, 61, 60, 67, 66, 65),  # inner lips
+    ]
 )
 MIRRORED_68.setflags(write=False)
 """`mirrored[MIRRORED_68]` is in the order of an unmirrored face."""
@@ -116,7 +122,7 @@ def detect_landmarks(
 def jittered_boxes(box: np.ndarray, count: int) -> np.ndarray:
     """`box` and `count` - 1 neighbours of it, evenly spread in shift and scale and always the same.
 
-    Offsets are points of the additive recurrence with the plastic numbers (Roberts 2018), scaled to ± `JITTER`.
+    Offsets are points of the additive recurrence with the plastic number (Roberts 2018), within ± `JITTER`.
 
     Args:
         box: (4,) left, top, right, bottom.

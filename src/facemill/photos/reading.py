@@ -3,14 +3,16 @@
 import errno
 import stat
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from facemill.photos.plan import name_of_text
 from facemill.photos.settings import IMAGE_FORMATS, MAX_PIXELS
 from facemill.runtime.errors import PhotoError
 
@@ -97,6 +99,11 @@ def read_photo(path: str | Path, min_side: int | None = None, max_pixels: int = 
     return Photo(np.ascontiguousarray(_turned(pixels, orientation)), width, height, upright)
 
 
+def read_photo_of(folder: str | Path, row: Mapping[str, Any]) -> np.ndarray:
+    """The whole upright photo of a table's row: (height, width, 3) uint8 RGB. Errors: see `read_photo`."""
+    return read_photo(Path(folder) / name_of_text(row["file"])).pixels
+
+
 @contextmanager
 def _opened(path: Path, max_pixels: int) -> Iterator[Image.Image]:
     """The opened, undecoded image; every way in which it cannot be opened has its own reason."""
@@ -112,7 +119,7 @@ def _opened(path: Path, max_pixels: int) -> Iterator[Image.Image]:
         except UnidentifiedImageError as error:
             raise PhotoError("unreadable", f"not an image: it begins with {_beginning(path)}") from error
         except Image.DecompressionBombError as error:
-            raise _too_large(str(error), max_pixels) from error
+            raise _too_large(_first_line(error).partition(",")[0], max_pixels) from error
         except MemoryError:
             raise
         except Exception as error:  # decoders raise almost anything on damaged headers
