@@ -6,12 +6,11 @@ params: settings, photo_folder, crops_folder (align_faces/<shard>), folder (coar
 wildcards: photo
 """
 
-from functools import partial
-
-from facemill.coarse.export import export_coarse
+from facemill.coarse.export import PhotoSource, export_coarse
 from facemill.coarse.export_settings import ExportSettings
 from facemill.models.files import load_model
-from facemill.photos.reading import read_photo_of
+from facemill.photos.plan import name_of_text
+from facemill.photos.reading import read_photo
 from facemill.runtime.devices import use_threads
 from facemill.runtime.files import load_arrays
 from facemill.runtime.logs import log_to
@@ -24,7 +23,7 @@ export_coarse(
     arrays=load_arrays(snakemake.input.arrays),
     model=load_model(snakemake.input.model),
     crops_folder=snakemake.params.crops_folder,
-    read_photo=partial(read_photo_of, snakemake.params.photo_folder),
+    originals=PhotoSource(snakemake.params.photo_folder, name_of_text, read_photo),
     output_folder=snakemake.params.folder,
     settings=ExportSettings(**snakemake.params.settings),
     photos=[snakemake.wildcards.photo],

@@ -1,0 +1,310 @@
+"""Everything that people and other programs want of a face, in one folder per photo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from facemill.coarse import pictures
+from facemill.coarse.decode import FaceDecoder
+from facemill.coarse.export_settings import ExportSettings
+from facemill.coarse.face_texture import atlas_of, face_texture
+from facemill.coarse.posed_face import PosedFace, pose_face
+from facemill.formats.deep3d import Deep3DCoefficients, write_deep3d
+from facemill.formats.meshes import write_glb, write_obj
+from facemill.geometry.camera import Camera
+from facemill.geometry.image import resize
+from facemill.geometry.mesh import Mesh
+from facemill.models.coefficients import Coefficients
+from facemill.models.morphable import MorphableModel
+from facemill.models.topology import Topology
+from facemill.rendering.texture import UvRaster
+from facemill.runtime.errors import FacemillError, FormatError, PhotoError
+from facemill.runtime.files import atomic_folder, write_json, write_text
+from facemill.runtime.tables import OK, map_photos
+
+COLUMNS = ("folder",)
+#: Folders of other rules beside those of the faces.
+RESERVED = ("reconstruct_coarse", "export_coarse")
+
+
+class DecodedPhoto(Protocol):
+    """What a photo reader returns."""
+
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        """(H, W, 3) RGB, upright."""
+        ...
+
+
+@dataclass(frozen=True)
+class PhotoSource:
+    """Where the original photos are and how they are read (stages do not import one another).
+
+    Attributes:
+        folder: of the photos.
+        name_of_file: from the column `file` to a name in the folder.
+        read: decodes a path; raises PhotoError when it cannot.
+    """
+
+    folder: str
+    name_of_file: Callable[[str], str]
+    read: Callable[[Path], DecodedPhoto]
+
+    def pixels(self, file: str) -> NDArray[np.uint8]:
+        """The upright photo of a row, (H, W, 3) uint8 RGB."""
+        return self.read(Path(self.folder) / self.name_of_file(file)).pixels
+
+
+@dataclass(frozen=True)
+class _Exporter:
+    """What all faces of a shard share, prepared once."""
+
+    decoder: FaceDecoder
+    topology: Topology
+    raster: UvRaster
+    coefficients: Coefficients
+    row_of_photo: Mapping[str, int]
+    crops_folder: Path
+    originals: PhotoSource
+    output_folder: Path
+    settings: ExportSettings
+
+
+def export_coarse(
+    table: pd.DataFrame,
+    arrays: Mapping[str, NDArray],
+    model: MorphableModel,
+    crops_folder: str | Path,
+    originals: PhotoSource,
+    output_folder: str | Path,
+    settings: ExportSettings,
+    photos: Iterable[str] | None = None,
+    strict: bool = False,
+) -> pd.DataFrame:
+    """Write `<output_folder>/<photo>/` for each `ok` row; the files are those of docs/export_coarse.md.
+
+    A face that cannot be written becomes a row with a reason; a folder is complete or absent.
+
+    Args:
+        table: of `reconstruct_coarse`: `photo`, `file`, `status`, `reason`, `photo_from_crop` and more.
+        arrays: of `reconstruct_coarse`: `photo` (N,) and the fields of `Coefficients`, a row per `ok` photo.
+        crops_folder: holds `<photo>.png`, the aligned crops.
+        photos: only these photos; then what goes wrong with them is raised.
+        strict: let unforeseen exceptions through (tests do).
+    Returns:
+        `table`, or the rows of `photos`, with the column `folder`.
+    Raises:
+        FacemillError: one of `photos` is not in the table, was not reconstructed, or cannot be read any more.
+        FormatError: `arrays` lacks a field or an `ok` photo.
+        ValueError: the model lacks a landmark or an atlas.
+    """
+    if photos is not None:
+        photos, strict = list(photos), True
+        table = _named(table, photos)
+    exporter = _Exporter(
+        FaceDecoder(model),
+        model.topology,
+        atlas_of(model.topology, settings.texture_size),
+        _coefficients(arrays),
+        _rows(table, arrays),
+        Path(crops_folder),
+        originals,
+        Path(output_folder),
+        settings,
+    )
+    if int(model.topology.now_landmarks.min()) < 0:
+        raise ValueError("model: expected a vertex for each of the 7 landmarks of NoW, found one without")
+    result = map_photos(table, partial(_export_row, exporter=exporter), COLUMNS, strict)
+    return result if photos is None else _named(result, photos)
+
+
+def _export_row(row: Mapping[str, Any], exporter: _Exporter) -> dict[str, str]:
+    name = row["photo"]
+    if name in RESERVED:
+        raise PhotoError("reserved_name", f"{name} is the name of a folder of results; rename the photo")
+    photo_from_crop = np.asarray(row["photo_from_crop"], dtype=np.float64).reshape(3, 3)
+    index = exporter.row_of_photo[name]
+    face = pose_face(exporter.decoder, exporter.coefficients.select(slice(index, index + 1)), photo_from_crop)
+    photo = exporter.originals.pixels(row["file"])
+    crop = _read_crop(exporter.crops_folder / f"{name}.png")
+    folder = exporter.output_folder / name
+    with atomic_folder(folder) as partial_folder:
+        write_face(partial_folder, face, exporter.topology, exporter.raster, photo, crop, exporter.settings)
+    return {"folder": str(folder)}
+
+
+def write_face(
+    folder: Path,
+    face: PosedFace,
+    topology: Topology,
+    raster: UvRaster,
+    photo: NDArray[np.uint8],
+    crop: NDArray[np.uint8],
+    settings: ExportSettings,
+) -> None:
+    """Write all files of one face into `folder`, which exists.
+
+    Args:
+        photo: (H, W, 3) the whole upright original.
+        crop: (224, 224, 3).
+    """
+    texture = face_texture(face, topology, raster, photo)
+    _write_surfaces(folder, face, topology, texture, settings.texture_quality)
+    _write_numbers(folder, face, topology, photo.shape[:2], settings.closeup_side)
+    _write_pictures(folder, face, topology, texture, photo, crop, settings)
+
+
+def _write_surfaces(
+    folder: Path, face: PosedFace, topology: Topology, texture: NDArray[np.uint8], quality: int
+) -> None:
+    triangles = topology.triangles.numpy()
+    shape = face.shape.double().numpy()
+    plain = Mesh(shape, triangles)
+    textured = Mesh(shape, triangles, None, topology.uv.double().numpy(), topology.uv_triangles.numpy())
+    write_obj(folder / "mesh.obj", Mesh(shape, triangles, face.albedo.double().numpy()))
+    write_obj(folder / "mesh_plain.obj", plain)
+    write_obj(folder / "neutral.obj", plain.with_vertices(face.neutral.double().numpy()))
+    write_glb(folder / "mesh.glb", textured, texture, "JPEG", quality)
+
+
+def _write_numbers(
+    folder: Path, face: PosedFace, topology: Topology, photo_size: tuple[int, ...], closeup_side: int
+) -> None:
+    found = face.coefficients
+    values = {
+        name: getattr(found, name)[0].double().numpy()
+        for name in ("identity", "expression", "albedo", "rotation", "lighting", "translation")
+    }
+    write_deep3d(folder / "coefficients.mat", Deep3DCoefficients(**values, landmarks68=face.landmarks68_crop))
+    camera = face.crop_camera
+    write_json(
+        folder / "camera.json",
+        {
+            "camera_from_head": _rows_of(torch.cat([camera.rotation, camera.translation[:, None]], dim=1)),
+            "intrinsics_crop": _rows_of(camera.intrinsics),
+            "intrinsics_photo": _rows_of(face.photo_camera.intrinsics),
+            "photo_from_crop": face.photo_from_crop.tolist(),
+            "closeup_from_crop": pictures.closeup_from_crop(closeup_side).tolist(),
+            "crop_size": [224, 224],
+            "photo_size": [int(photo_size[1]), int(photo_size[0])],
+            "conventions": "x_camera = camera_from_head (x_head, 1), millimetres, x right, y down, z forward; "
+            "pixels: x right, y down, (0, 0) is the centre of the top-left pixel; sizes are (width, height)",
+        },
+    )
+    _write_points(folder / "landmarks68.txt", face.landmarks68_photo)
+    _write_points(folder / "landmarks68_crop.txt", face.landmarks68_crop)
+    _write_points(folder / "landmarks68_3d.txt", face.landmarks68_3d)
+    _write_points(folder / "now_landmarks.txt", face.neutral[topology.now_landmarks].double().numpy())
+
+
+def _write_pictures(
+    folder: Path,
+    face: PosedFace,
+    topology: Topology,
+    texture: NDArray[np.uint8],
+    photo: NDArray[np.uint8],
+    crop: NDArray[np.uint8],
+    settings: ExportSettings,
+) -> None:
+    surface = pictures.face_surface(face, topology)
+    lit = pictures.vertex_shader(face.colors, surface.triangles)
+    reduced, camera = _bounded(photo, face.photo_camera, settings.overlay_side)
+    side = settings.closeup_side
+    closeup = pictures.closeup(photo, face, side)
+    closeup_camera = face.crop_camera.cropped(torch.from_numpy(pictures.closeup_from_crop(side)))
+    views = {
+        "overlay_crop": pictures.overlay(crop, face.crop_camera, surface, lit),
+        "overlay": pictures.overlay(reduced, camera, surface, lit),
+        "closeup": closeup,
+        "closeup_overlay": pictures.overlay(closeup, closeup_camera, surface, lit),
+        "geometry": pictures.geometry(face, topology, side),
+        "turned": pictures.turned_views(face, topology, texture, settings.turned_yaws, side),
+    }
+    for name, picture in views.items():
+        Image.fromarray(picture).save(folder / f"{name}.png", compress_level=3)
+
+
+def _bounded(photo: NDArray[np.uint8], camera: Camera, longest: int) -> tuple[NDArray[np.uint8], Camera]:
+    """The photo, reduced when its longer side exceeds `longest`, and its camera."""
+    height, width = photo.shape[:2]
+    scale = longest / max(height, width)
+    if scale >= 1:
+        return photo, camera
+    resized = resize(photo, (max(1, round(height * scale)), max(1, round(width * scale))))
+    return np.asarray(resized.image), camera.cropped(torch.from_numpy(resized.resized_from_image))
+
+
+def _coefficients(arrays: Mapping[str, NDArray]) -> Coefficients:
+    names = [field.name for field in fields(Coefficients)]
+    missing = [name for name in ("photo", *names) if name not in arrays]
+    if missing:
+        raise FormatError(
+            f"the arrays of reconstruct_coarse lack {', '.join(missing)}",
+            ", ".join(("photo", *names)),
+            ", ".join(sorted(arrays)) or "nothing",
+            "run reconstruct_coarse again",
+        )
+    return Coefficients(**{name: torch.from_numpy(arrays[name].astype(np.float32)) for name in names})
+
+
+def _rows(table: pd.DataFrame, arrays: Mapping[str, NDArray]) -> dict[str, int]:
+    rows = {str(name): index for index, name in enumerate(arrays["photo"])}
+    missing = [name for name in table.loc[table["status"] == OK, "photo"] if name not in rows]
+    if missing:
+        raise FormatError(
+            f"the arrays of reconstruct_coarse lack {len(missing)} photos of its table, first {missing[0]}",
+            "a row per photo of status ok",
+            f"{len(rows)} rows",
+            "table and arrays are of different runs: run reconstruct_coarse again",
+        )
+    return rows
+
+
+def _named(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """The rows of `names`, all of them reconstructed."""
+    known = table.set_index("photo", drop=False)
+    for name in names:
+        if name not in known.index:
+            raise FacemillError(
+                f"photo {name} is unknown",
+                "a name of the column `photo` of faces.csv",
+                f"a shard of {len(table)} photos without it",
+                "give the file name without its suffix",
+            )
+        row = known.loc[name]
+        if row["status"] != OK:
+            raise FacemillError(
+                f"photo {name} has no reconstruction",
+                "status ok",
+                f"status {row['status']}: {row['reason']}",
+                "see docs/photos.md for what the status means; faces.csv lists all photos",
+            )
+    return table[table["photo"].isin(names)].reset_index(drop=True)
+
+
+def _read_crop(path: Path) -> NDArray[np.uint8]:
+    try:
+        with Image.open(path) as image:
+            return np.array(image.convert("RGB"))
+    except OSError as error:
+        raise FormatError(
+            f"{path} cannot be read", "the aligned crop", str(error), "run align_faces again"
+        ) from error
+
+
+def _write_points(path: Path, points: NDArray) -> None:
+    write_text(path, "".join(" ".join(f"{value:.6f}" for value in point) + "\n" for point in points.tolist()))
+
+
+def _rows_of(matrix: torch.Tensor) -> list[list[float]]:
+    return [[float(value) for value in row] for row in matrix.double().tolist()]
