@@ -161,11 +161,15 @@ def merge_textures(baked: list[BakedTexture]) -> BakedTexture:
     return BakedTexture(colors / total.clamp(min=1e-12).unsqueeze(-1), weights.amax(0))
 
 
-def fill_texture(baked: BakedTexture, fallback: Tensor, feather: float = 12.0) -> Tensor:
+def fill_texture(
+    baked: BakedTexture, fallback: Tensor, feather: float = 12.0, filled: Tensor | None = None
+) -> Tensor:
     """Complete a baked texture: unseen texels come from `fallback` (H, W, C), toned to match, without a seam.
 
     The ratio of photo to fallback is known where the photo was seen; spread smoothly over the rest
-    (push-pull) it gives the fallback the photo's light and skin tone. `feather`: width of the transition, texels.
+    (push-pull) it gives the fallback the photo's light and skin tone. `feather`: width of the transition,
+    texels. `filled`: (H, W) bool, texels that belong to the atlas (`raster.filled`): no transition is made
+    towards the others.
     """
     if fallback.shape != baked.texture.shape:
         raise ValueError(
@@ -174,7 +178,10 @@ def fill_texture(baked: BakedTexture, fallback: Tensor, feather: float = 12.0) -
     seen = baked.weight > 0
     if not seen.any():
         return fallback.clone()
-    inner = torch.from_numpy(distance_transform_edt(seen.cpu().numpy())).to(fallback)
+    unseen = ~seen if filled is None else ~seen & filled
+    inner = torch.full_like(baked.weight, torch.inf)
+    if unseen.any():
+        inner = torch.from_numpy(distance_transform_edt(~unseen.cpu().numpy())).to(fallback)
     ramp = (inner / max(feather, 1e-6)).clamp(0, 1)
     share = ramp * ramp * (3 - 2 * ramp) * (baked.weight / 0.3).clamp(0, 1)
     known = share * (fallback.amin(-1) > 0.02)
