@@ -34,7 +34,9 @@ class Configuration(BaseModel):
     run: Name = Field("demo", description="name of the run: results go to results/<run>/")
     seed: int = Field(0, ge=0, description="every random choice derives from it and from names")
     model: Literal["head"] = Field("head", description="morphable model: head (embedded)")
-    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:<n>")
+    device: str = Field(
+        "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:<n>"
+    )
     photos: dict[Name, PhotoSet] = Field(
         default_factory=lambda: {"portraits": PhotoSet(folder="resources/photos")},
         description="photo sets: name → folder of photos; {} means none",
@@ -94,7 +96,12 @@ def _describe(problem: Mapping[str, Any]) -> tuple[str, str, str, str]:
     if problem["type"] == "missing":
         return key, "a value", "none", f"set {key}; see config/README.md"
     message = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    return key, message, found, f"correct {key} in the configuration file or on the command line; see config/README.md"
+    return (
+        key,
+        message,
+        found,
+        f"correct {key} in the configuration file or on the command line; see config/README.md",
+    )
 
 
 def _known_keys(place: list[str]) -> list[str]:

@@ -1,6 +1,6 @@
 """Run every benchmark of this folder and print one table: what, value, peer in the same run, ratio.
 
-    python tests/benchmarks/run_all.py [name ...]      for example: run_all.py rasterize photos
+python tests/benchmarks/run_all.py [name ...]      for example: run_all.py rasterize photos
 """
 
 import importlib.util
@@ -22,7 +22,9 @@ def rows_of(path: Path) -> list[dict]:
 
 def main(names: list[str]) -> None:
     """Measure and print."""
-    print(f"{platform.machine()}, {platform.system()} {platform.release()}, Python {platform.python_version()}")
+    print(
+        f"{platform.machine()}, {platform.system()} {platform.release()}, Python {platform.python_version()}"
+    )
     for path in sorted(FOLDER.glob("bench_*.py")):
         if names and path.stem.removeprefix("bench_") not in names:
             continue

@@ -70,7 +70,11 @@ def test_every_room_is_known():
 
 
 def test_the_library_knows_nothing_of_snakemake():
-    wrong = [path for path in LIBRARY.rglob("*.py") if re.search(r"^\s*(import|from) snakemake", path.read_text(), re.M)]
+    wrong = [
+        path
+        for path in LIBRARY.rglob("*.py")
+        if re.search(r"^\s*(import|from) snakemake", path.read_text(), re.M)
+    ]
     assert not wrong
 
 

@@ -31,7 +31,9 @@ class Run:
         return {name: int(count) for name, count in rows if name != "total"}
 
 
-def run_snakemake(folder: Path, configuration: dict[str, Any] | None, *arguments: str, timeout: float = 600) -> Run:
+def run_snakemake(
+    folder: Path, configuration: dict[str, Any] | None, *arguments: str, timeout: float = 600
+) -> Run:
     """Call Snakemake with `folder` as working directory; returns its exit code and output."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "workflow" / "Snakefile")]
     command += ["--directory", str(folder), "--cores", "2", "--nocolor"]

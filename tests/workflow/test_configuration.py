@@ -9,10 +9,10 @@ from running import ROOT, run_snakemake
 
 sys.path.insert(0, str(ROOT / "workflow"))
 
-from planning import read_configuration  # noqa: E402  (needs the path above)
+from planning import read_configuration
 
-from facemill.configuration import Configuration, check_configuration  # noqa: E402
-from facemill.runtime.errors import ConfigurationError  # noqa: E402
+from facemill.configuration import Configuration, check_configuration
+from facemill.runtime.errors import ConfigurationError
 
 
 @pytest.mark.parametrize(
@@ -23,9 +23,17 @@ from facemill.runtime.errors import ConfigurationError  # noqa: E402
         ({"run": "../outside"}, "run", "pattern"),
         ({"seed": "many"}, "seed", '"many"'),
         ({"device": "tpu"}, "device", '"tpu"'),
-        ({"photos": {"a": {"folder": "x", "shard_size": 0}}}, "photos.a.shard_size", "greater than or equal to 1"),
+        (
+            {"photos": {"a": {"folder": "x", "shard_size": 0}}},
+            "photos.a.shard_size",
+            "greater than or equal to 1",
+        ),
         ({"photos": {"a": {"foldr": "x"}}}, "photos.a.folder", "set photos.a.folder"),
-        ({"photos": {"a": {"folder": "x", "shardsize": 3}}}, "photos.a.shardsize", "did you mean shard_size?"),
+        (
+            {"photos": {"a": {"folder": "x", "shardsize": 3}}},
+            "photos.a.shardsize",
+            "did you mean shard_size?",
+        ),
         ({"photos": {"a b": {"folder": "x"}}}, "photos.a b", "pattern"),
         ({"detect_faces": {"detector": "magic"}}, "detect_faces.detector", "'hog'"),
         ({"detect_faces": {"detektor": "hog"}}, "detect_faces.detektor", "did you mean detector?"),

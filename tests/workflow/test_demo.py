@@ -29,7 +29,9 @@ def finished(tmp_path_factory) -> tuple[Path, Run]:
 def test_run_ends_well_and_runs_every_rule(finished):
     folder, run = finished
     assert run.code == 0, run.output
-    rules = re.findall(r"^rule (\w+):", "".join(p.read_text() for p in (ROOT / "workflow/rules").glob("*.smk")), re.M)
+    rules = re.findall(
+        r"^rule (\w+):", "".join(p.read_text() for p in (ROOT / "workflow/rules").glob("*.smk")), re.M
+    )
     assert set(run.jobs) == set(rules) - {"build_head_model", "export_photo"} | {"all"}
     assert (folder / "results/small/report.html").stat().st_size > 100_000
 

@@ -65,7 +65,15 @@ def script_of(process: psutil.Process, rule: str) -> psutil.Process | None:
 @pytest.mark.parametrize("rule", RULES)
 def test_killed_rule_leaves_nothing_half_made(tmp_path, undisturbed, rule, delay):
     (tmp_path / "test-config.yaml").write_text(yaml.safe_dump(CONFIGURATION))
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "workflow" / "Snakefile"), "--cores", "2"]
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        str(ROOT / "workflow" / "Snakefile"),
+        "--cores",
+        "2",
+    ]
     command += ["--directory", str(tmp_path), "--configfile", str(tmp_path / "test-config.yaml")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     log = (tmp_path / "first-run.log").open("w")
@@ -87,9 +95,19 @@ def test_killed_rule_leaves_nothing_half_made(tmp_path, undisturbed, rule, delay
 @pytest.mark.slow
 def test_killed_snakemake_is_resumed_after_unlocking(tmp_path, undisturbed):
     (tmp_path / "test-config.yaml").write_text(yaml.safe_dump(CONFIGURATION))
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "workflow" / "Snakefile"), "--cores", "2"]
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        str(ROOT / "workflow" / "Snakefile"),
+        "--cores",
+        "2",
+    ]
     command += ["--directory", str(tmp_path), "--configfile", str(tmp_path / "test-config.yaml")]
-    running = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT / "src")}, start_new_session=True)
+    running = subprocess.Popen(
+        command, env={**os.environ, "PYTHONPATH": str(ROOT / "src")}, start_new_session=True
+    )
     process = psutil.Process(running.pid)
     while running.poll() is None and script_of(process, "reconstruct_coarse") is None:
         time.sleep(0.02)

@@ -18,8 +18,8 @@ rule write_report:
     params:
         settings=plan.stage("write_report"),
         run=plan.settings.run,
-        results=RESULTS,
-        benchmarks=f"{RESULTS}/benchmarks",
+        results=lambda wildcards, output: str(Path(output.page).parent),
+        benchmarks=lambda wildcards, output: str(Path(output.page).parent / "benchmarks"),
         configuration=plan.settings.model_dump(mode="json"),
         code=plan.code("write_report"),
     log:

@@ -1,7 +1,7 @@
 """Write what is derived from the typed settings: config/config.yaml, config/schema.json, config/README.md.
 
-    python workflow/tools/generate_config.py            write
-    python workflow/tools/generate_config.py --check    fail with a diff when a file differs
+python workflow/tools/generate_config.py            write
+python workflow/tools/generate_config.py --check    fail with a diff when a file differs
 """
 
 import difflib
@@ -53,9 +53,13 @@ def commented(model: type[BaseModel], values: dict[str, Any], indent: str = "") 
             inner: Any = field.annotation
             lines += ["", f"{indent}{name}:", *commented(inner, values[name], indent + "  ")]
             continue
-        lines += textwrap.wrap(str(field.description), 100, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# ")
+        lines += textwrap.wrap(
+            str(field.description), 100, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# "
+        )
         flow = not isinstance(values[name], dict) or not values[name]
-        text = yaml.safe_dump(values[name], sort_keys=False, allow_unicode=True, default_flow_style=flow, width=100)
+        text = yaml.safe_dump(
+            values[name], sort_keys=False, allow_unicode=True, default_flow_style=flow, width=100
+        )
         body = text.removesuffix("...\n").splitlines()
         lines += [f"{indent}{name}: {body[0]}"] if flow else [f"{indent}{name}:"]
         lines += [f"{indent}  {line}" for line in (body[1:] if flow else body)]
@@ -64,7 +68,11 @@ def commented(model: type[BaseModel], values: dict[str, Any], indent: str = "") 
 
 def table(model: type[BaseModel]) -> list[str]:
     """Markdown table of the keys of one section."""
-    defaults = model.model_construct().model_dump(mode="json") if model is PhotoSet else model().model_dump(mode="json")
+    defaults = (
+        model.model_construct().model_dump(mode="json")
+        if model is PhotoSet
+        else model().model_dump(mode="json")
+    )
     lines = ["| key | default | meaning |", "|---|---|---|"]
     for name, field in model.model_fields.items():
         if not is_section(field):
@@ -112,7 +120,9 @@ def main(arguments: list[str]) -> int:
             path.write_text(text, encoding="utf-8")
         elif present != text:
             wrong = 1
-            diff = difflib.unified_diff(present.splitlines(), text.splitlines(), str(path), "make config", lineterm="")
+            diff = difflib.unified_diff(
+                present.splitlines(), text.splitlines(), str(path), "make config", lineterm=""
+            )
             print("\n".join(diff))
     return wrong
 

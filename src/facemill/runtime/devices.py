@@ -26,4 +26,4 @@ def use_threads(count: int) -> None:
     import numba
 
     torch.set_num_threads(max(1, count))
-    numba.set_num_threads(max(1, min(count, numba.config.NUMBA_NUM_THREADS)))
+    numba.set_num_threads(max(1, min(count, numba.get_num_threads())))

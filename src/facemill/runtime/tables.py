@@ -60,7 +60,9 @@ def map_photos(
                 row["status"], row["reason"] = ERROR, f"{type(error).__name__}: {error}"
         rows.append({**row, **new})
     if tried and failed == tried:
-        raise EveryPhotoFailedError(f"all {failed} photos of the shard failed; last reason: {rows[-1]['reason']}")
+        raise EveryPhotoFailedError(
+            f"all {failed} photos of the shard failed; last reason: {rows[-1]['reason']}"
+        )
     logger.info("%d photos: %d tried, %d unforeseen errors", len(rows), tried, failed)
     result = table.copy()  # not a table of `rows`: whole numbers would become floats beside empty ones
     for name in ["status", "reason", *columns]:
@@ -84,5 +86,8 @@ def read_table(path: str | Path) -> pd.DataFrame:
         return pd.read_parquet(path, engine="pyarrow")
     except (OSError, ValueError) as error:
         raise FormatError(
-            f"{path} cannot be read as a Parquet table", "a table written by Facemill", str(error), "make it again"
+            f"{path} cannot be read as a Parquet table",
+            "a table written by Facemill",
+            str(error),
+            "make it again",
         ) from error
