@@ -61,7 +61,7 @@ def check_configuration(values: Mapping[str, Any]) -> Configuration:
     `photos` may be the path of one folder: it becomes one set named after the folder.
 
     Raises:
-        ConfigurationError: naming each wrong key, what was expected, what was found and the nearest known key.
+        ConfigurationError: naming each wrong key, what was expected and found, and the nearest known key.
     """
     values = dict(values)
     if isinstance(values.get("photos"), str):

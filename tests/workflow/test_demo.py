@@ -14,10 +14,10 @@ CONFIGURATION = {
     "reconstruct_coarse": QUICK_FIT,
 }
 FACE_FILES = {
-    "mesh.obj", "mesh_plain.obj", "mesh.glb", "neutral.obj", "now_landmarks.txt", "coefficients.mat", "camera.json",
-    "landmarks68.txt", "landmarks68_crop.txt", "landmarks68_3d.txt", "overlay_crop.png", "overlay.png",
-    "geometry.png", "turned.png",
-}  # fmt: skip
+    *("mesh.obj", "mesh_plain.obj", "mesh.glb", "neutral.obj", "now_landmarks.txt", "coefficients.mat"),
+    *("camera.json", "landmarks68.txt", "landmarks68_crop.txt", "landmarks68_3d.txt"),
+    *("overlay_crop.png", "overlay.png", "geometry.png", "turned.png"),
+}
 
 
 @pytest.fixture(scope="module")

@@ -10,22 +10,22 @@ rule reconstruct_coarse:
     output:
         table=f"{RESULTS}/coarse/{{set}}/reconstruct_coarse/{{shard}}.parquet",
         arrays=f"{RESULTS}/coarse/{{set}}/reconstruct_coarse/{{shard}}.npz",
-    params:
-        settings=plan.stage("reconstruct_coarse"),
-        device=plan.settings.device,
-        seed=plan.settings.seed,
-        code=plan.code("reconstruct_coarse"),
     log:
         f"{RESULTS}/logs/reconstruct_coarse/{{set}}/{{shard}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/reconstruct_coarse/{{set}}/{{shard}}.tsv"
+    conda:
+        "../../envs/reconstruct_coarse.yaml"
     threads: 2
     resources:
         mem_mb=6000,
         runtime=240,
         gpu=plan.gpus,
-    conda:
-        "../../envs/reconstruct_coarse.yaml"
+    params:
+        settings=plan.stage("reconstruct_coarse"),
+        device=plan.settings.device,
+        seed=plan.settings.seed,
+        code=plan.code("reconstruct_coarse"),
     message:
         "reconstruct faces of {wildcards.set}, shard {wildcards.shard}"
     script:
@@ -40,22 +40,22 @@ rule export_coarse:
         model=rules.prepare_model.output.model,
     output:
         table=f"{RESULTS}/coarse/{{set}}/export_coarse/{{shard}}.parquet",
+    log:
+        f"{RESULTS}/logs/export_coarse/{{set}}/{{shard}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/export_coarse/{{set}}/{{shard}}.tsv"
+    conda:
+        "../../envs/export_coarse.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=120,
     params:
         settings=plan.stage("export_coarse"),
         photo_folder=lambda wildcards: plan.folder(wildcards.set),
         crops_folder=lambda wildcards, input: input.crops,
         folder=lambda wildcards: f"{RESULTS}/coarse/{wildcards.set}",
         code=plan.code("export_coarse"),
-    log:
-        f"{RESULTS}/logs/export_coarse/{{set}}/{{shard}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/export_coarse/{{set}}/{{shard}}.tsv"
-    threads: 1
-    resources:
-        mem_mb=4000,
-        runtime=120,
-    conda:
-        "../../envs/export_coarse.yaml"
     message:
         "write meshes and pictures of {wildcards.set}, shard {wildcards.shard}"
     script:
@@ -100,22 +100,22 @@ rule export_photo:
         ),
         geometry=f"{RESULTS}/coarse/{{set}}/{{photo}}/geometry.png",
         turned=f"{RESULTS}/coarse/{{set}}/{{photo}}/turned.png",
+    log:
+        f"{RESULTS}/logs/export_photo/{{set}}/{{photo}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/export_photo/{{set}}/{{photo}}.tsv"
+    conda:
+        "../../envs/export_photo.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
     params:
         settings=plan.stage("export_coarse"),
         photo_folder=lambda wildcards: plan.folder(wildcards.set),
         crops_folder=lambda wildcards, input: input.crops,
         folder=lambda wildcards: f"{RESULTS}/coarse/{wildcards.set}",
         code=plan.code("export_photo"),
-    log:
-        f"{RESULTS}/logs/export_photo/{{set}}/{{photo}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/export_photo/{{set}}/{{photo}}.tsv"
-    threads: 1
-    resources:
-        mem_mb=4000,
-        runtime=30,
-    conda:
-        "../../envs/export_photo.yaml"
     message:
         "write meshes and pictures of {wildcards.photo}"
     script:

@@ -6,20 +6,20 @@ rule index_photos:
         manifest=f"{RESULTS}/photos/{{set}}/plan/{{shard}}.json",
     output:
         table=f"{RESULTS}/photos/{{set}}/index_photos/{{shard}}.parquet",
-    params:
-        folder=lambda wildcards: plan.folder(wildcards.set),
-        settings=plan.stage("index_photos"),
-        code=plan.code("index_photos"),
     log:
         f"{RESULTS}/logs/index_photos/{{set}}/{{shard}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/index_photos/{{set}}/{{shard}}.tsv"
+    conda:
+        "../../envs/index_photos.yaml"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=30,
-    conda:
-        "../../envs/index_photos.yaml"
+    params:
+        folder=lambda wildcards: plan.folder(wildcards.set),
+        settings=plan.stage("index_photos"),
+        code=plan.code("index_photos"),
     message:
         "index photos of {wildcards.set}, shard {wildcards.shard}"
     script:
@@ -31,20 +31,20 @@ rule detect_faces:
         table=f"{RESULTS}/photos/{{set}}/index_photos/{{shard}}.parquet",
     output:
         table=f"{RESULTS}/photos/{{set}}/detect_faces/{{shard}}.parquet",
-    params:
-        folder=lambda wildcards: plan.folder(wildcards.set),
-        settings=plan.stage("detect_faces"),
-        code=plan.code("detect_faces"),
     log:
         f"{RESULTS}/logs/detect_faces/{{set}}/{{shard}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/detect_faces/{{set}}/{{shard}}.tsv"
+    conda:
+        "../../envs/detect_faces.yaml"
     threads: 1
     resources:
         mem_mb=3000,
         runtime=60,
-    conda:
-        "../../envs/detect_faces.yaml"
+    params:
+        folder=lambda wildcards: plan.folder(wildcards.set),
+        settings=plan.stage("detect_faces"),
+        code=plan.code("detect_faces"),
     message:
         "detect faces of {wildcards.set}, shard {wildcards.shard}"
     script:
@@ -57,20 +57,20 @@ rule align_faces:
     output:
         table=f"{RESULTS}/photos/{{set}}/align_faces/{{shard}}.parquet",
         crops=directory(f"{RESULTS}/photos/{{set}}/align_faces/{{shard}}"),
-    params:
-        folder=lambda wildcards: plan.folder(wildcards.set),
-        settings=plan.stage("align_faces"),
-        code=plan.code("align_faces"),
     log:
         f"{RESULTS}/logs/align_faces/{{set}}/{{shard}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/align_faces/{{set}}/{{shard}}.tsv"
+    conda:
+        "../../envs/align_faces.yaml"
     threads: 1
     resources:
         mem_mb=3000,
         runtime=60,
-    conda:
-        "../../envs/align_faces.yaml"
+    params:
+        folder=lambda wildcards: plan.folder(wildcards.set),
+        settings=plan.stage("align_faces"),
+        code=plan.code("align_faces"),
     message:
         "align faces of {wildcards.set}, shard {wildcards.shard}"
     script:
@@ -83,19 +83,19 @@ rule detect_landmarks:
         crops=f"{RESULTS}/photos/{{set}}/align_faces/{{shard}}",
     output:
         table=f"{RESULTS}/photos/{{set}}/detect_landmarks/{{shard}}.parquet",
-    params:
-        settings=plan.stage("detect_landmarks"),
-        code=plan.code("detect_landmarks"),
     log:
         f"{RESULTS}/logs/detect_landmarks/{{set}}/{{shard}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/detect_landmarks/{{set}}/{{shard}}.tsv"
+    conda:
+        "../../envs/detect_landmarks.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=60,
-    conda:
-        "../../envs/detect_landmarks.yaml"
+    params:
+        settings=plan.stage("detect_landmarks"),
+        code=plan.code("detect_landmarks"),
     message:
         "detect landmarks of {wildcards.set}, shard {wildcards.shard}"
     script:
@@ -109,19 +109,19 @@ rule segment_skin:
     output:
         table=f"{RESULTS}/photos/{{set}}/segment_skin/{{shard}}.parquet",
         masks=directory(f"{RESULTS}/photos/{{set}}/segment_skin/{{shard}}"),
-    params:
-        settings=plan.stage("segment_skin"),
-        code=plan.code("segment_skin"),
     log:
         f"{RESULTS}/logs/segment_skin/{{set}}/{{shard}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/segment_skin/{{set}}/{{shard}}.tsv"
+    conda:
+        "../../envs/segment_skin.yaml"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=30,
-    conda:
-        "../../envs/segment_skin.yaml"
+    params:
+        settings=plan.stage("segment_skin"),
+        code=plan.code("segment_skin"),
     message:
         "segment skin of {wildcards.set}, shard {wildcards.shard}"
     script:
@@ -136,19 +136,19 @@ rule split_dataset:
     output:
         train=f"{RESULTS}/photos/{{set}}/split_dataset/train.csv",
         val=f"{RESULTS}/photos/{{set}}/split_dataset/val.csv",
-    params:
-        settings=plan.stage("split_dataset"),
-        code=plan.code("split_dataset"),
     log:
         f"{RESULTS}/logs/split_dataset/{{set}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/split_dataset/{{set}}.tsv"
+    conda:
+        "../../envs/split_dataset.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=30,
-    conda:
-        "../../envs/split_dataset.yaml"
+    params:
+        settings=plan.stage("split_dataset"),
+        code=plan.code("split_dataset"),
     message:
         "split {wildcards.set} into training and validation"
     script:
@@ -166,18 +166,18 @@ rule tabulate_faces:
             caption="../report/faces_table.rst",
             category="Photos",
         ),
-    params:
-        code=plan.code("tabulate_faces"),
     log:
         f"{RESULTS}/logs/tabulate_faces/{{set}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/tabulate_faces/{{set}}.tsv"
+    conda:
+        "../../envs/tabulate_faces.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=30,
-    conda:
-        "../../envs/tabulate_faces.yaml"
+    params:
+        code=plan.code("tabulate_faces"),
     message:
         "tabulate the photos of {wildcards.set}"
     script:

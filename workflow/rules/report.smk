@@ -13,25 +13,29 @@ rule write_report:
         ],
     output:
         page=report(
-            f"{RESULTS}/report.html", caption="../report/report_page.rst", category="Report"
+            f"{RESULTS}/report.html",
+            caption="../report/report_page.rst",
+            category="Report",
         ),
-    params:
-        settings=plan.stage("write_report"),
-        run=plan.settings.run,
-        results=lambda wildcards, output: str(Path(output.page).parent),
-        benchmarks=lambda wildcards, output: str(Path(output.page).parent / "benchmarks"),
-        configuration=plan.settings.model_dump(mode="json"),
-        code=plan.code("write_report"),
     log:
         f"{RESULTS}/logs/write_report.log",
     benchmark:
         f"{RESULTS}/benchmarks/write_report/page.tsv"
+    conda:
+        "../../envs/write_report.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=30,
-    conda:
-        "../../envs/write_report.yaml"
+    params:
+        settings=plan.stage("write_report"),
+        run=plan.settings.run,
+        results=lambda wildcards, output: str(Path(output.page).parent),
+        benchmarks=lambda wildcards, output: str(
+            Path(output.page).parent / "benchmarks"
+        ),
+        configuration=plan.settings.model_dump(mode="json"),
+        code=plan.code("write_report"),
     message:
         "write the report of the run {params.run}"
     script:
