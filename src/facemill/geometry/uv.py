@@ -117,14 +117,13 @@ def parameterize(
             "the patch is no disc even with holes filled: it has a handle or an edge of 3 triangles"
         )
     angles = _border_angles(filled, faces, outer)
+    # Triangles with three corners on the border cannot be relaxed: they must not decide what is best.
+    free = faces[~np.isin(faces, outer).all(axis=1)]
     if aspect is None:
-        tried = [
-            _relaxed(filled, faces, springs, outer, _on_ellipse(angles, candidate), 2)
-            for candidate in ASPECTS
-        ]
-        aspect = ASPECTS[int(np.argmin([_total_stretch(filled, faces, flat) for flat in tried]))]
+        tried = [_relaxed(filled, free, springs, outer, _on_ellipse(angles, one), 3) for one in ASPECTS]
+        aspect = ASPECTS[int(np.argmin([_total_stretch(filled, free, flat) for flat in tried]))]
     border = _on_ellipse(angles, aspect)
-    uv = _relaxed(filled, faces, springs, outer, border, iterations)[: len(vertices)]
+    uv = _relaxed(filled, free, springs, outer, border, iterations)[: len(vertices)]
     if flipped_triangles(uv, triangles).any():
         raise ValueError(
             f"{flipped_triangles(uv, triangles).sum()} triangles are flipped or empty in the atlas; look for "
