@@ -54,7 +54,7 @@ class LandmarkStage:
 
     Minimises, by Levenberg-Marquardt in float64,
 
-        sum_i s^2 log(1 + r_i^2 / s^2) + |identity - c|^2 / d^2 + |expression - c|^2 / d^2 + (depth / 100 mm)^2
+        sum_i s^2 log(1 + r_i^2/s^2) + |identity - c|^2/d^2 + |expression - c|^2/d^2 + (depth / 100 mm)^2
 
     over pose, identity and expression: r_i is the distance of landmark i in its standard deviations, s the
     scale at which it counts as an outlier (Cauchy), c where the prior is centred. Jaw landmarks slide

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,7 @@ def reconstruct_coarse(
         logger.info("%d of %d faces fitted", done, len(waiting))
     if waiting and all(table.at[row, "status"] == ERROR for row in waiting):
         raise EveryPhotoFailedError(
-            f"all {len(waiting)} photos of the shard failed; last reason: {table.at[waiting[-1], 'reason']}"
+            f"all {len(waiting)} photos of the shard failed; last reason: {table.at[waiting[-1], 'reason']!s}"
         )
     return table, _arrays(table, found, model)
 
@@ -91,11 +91,11 @@ def _batches(
         landmarks: list[Tensor] = []
         masks: list[Tensor] = []
         for row in waiting[begin : begin + size]:
-            points = _landmarks_of(table.loc[row])
+            points = _landmarks_of(table.at[row, "landmarks68"])
             if points is None:
                 _fail(table, row, "its row holds no 68 finite landmarks")
                 continue
-            photo = table.at[row, "photo"]
+            photo = str(table.at[row, "photo"])
             try:
                 crop, mask = read_crop(crops_folder, photo), read_mask(masks_folder, photo)
             except Exception as error:  # a photo must not end the shard: it ends as a row
@@ -110,8 +110,8 @@ def _batches(
             yield _Batch(rows, torch.stack(crops), torch.stack(landmarks), torch.stack(masks))
 
 
-def _landmarks_of(row: Mapping[str, Any]) -> Tensor | None:
-    values = np.asarray(row["landmarks68"] if row["landmarks68"] is not None else [], dtype=np.float64)
+def _landmarks_of(numbers: Any) -> Tensor | None:
+    values = np.asarray(numbers if numbers is not None else [], dtype=np.float64)
     if values.shape != (136,) or not np.isfinite(values).all():
         return None
     return torch.from_numpy(values.reshape(68, 2).copy())
