@@ -1,0 +1,259 @@
+"""The folders of the NoW benchmark (Sanyal et al. 2019): image lists, scans, their landmarks, predictions.
+
+<dataset>/imagepathsvalidation.txt or imagepathstest.txt     lines <subject>/<challenge>/<image>.jpg
+<dataset>/scans/<subject>/*.obj, scans_lmks_onlypp/<subject>/*.pp        millimetres, 7 points
+<dataset>[/NoW_Dataset/final_release_version]/iphone_pictures/<subject>/<challenge>/<image>.jpg
+<dataset>[/NoW_Dataset/final_release_version]/detected_face/<subject>/<challenge>/<image>.npy
+<predictions>/<subject>/<challenge>/<image>.obj or .ply, with .npy or .txt: 7 x 3 landmarks
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facemill.formats.landmarks import read_picked_points
+from facemill.runtime.errors import FormatError
+
+CHALLENGES = ("multiview_neutral", "multiview_expressions", "multiview_occlusions", "selfie")
+MESH_SUFFIXES = (".obj", ".ply")
+LANDMARK_SUFFIXES = (".npy", ".txt")
+RELEASE = Path("NoW_Dataset", "final_release_version")
+SYNTHETIC_MARK = "synthetic.json"
+
+ImageList = Literal["auto", "validation", "test"]
+
+_LAYOUT = (
+    "imagepathsvalidation.txt or imagepathstest.txt, scans/<subject>/*.obj, scans_lmks_onlypp/<subject>/*.pp"
+)
+
+
+class NowCase(NamedTuple):
+    """One picture of the benchmark. `image` has no suffix; `picture` is its line in the list."""
+
+    subject: str
+    challenge: str
+    image: str
+    picture: str
+
+    @property
+    def name(self) -> str:
+        """`<subject>/<challenge>/<image>`."""
+        return f"{self.subject}/{self.challenge}/{self.image}"
+
+
+class NowPrediction(NamedTuple):
+    """Files of one prediction; None where there is none."""
+
+    mesh: Path | None
+    landmarks: Path | None
+
+
+def read_cases(
+    dataset: str | Path, image_list: ImageList = "auto", challenges: Iterable[str] = ()
+) -> list[NowCase]:
+    """The pictures of the data set, in the order of its list.
+
+    Args:
+        image_list: which of the two lists; `auto` takes the one that is there (validation if both are).
+        challenges: keep only these; none given means all.
+    Raises:
+        FormatError: the folder is missing or of another layout; a line of the list is not of the form
+            `<subject>/<challenge>/<image>`; nothing is left.
+    """
+    path = _list_of(Path(dataset), image_list)
+    wanted = set(challenges)
+    cases = []
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+        parts = [part for part in line.strip().replace("\\", "/").split("/") if part not in ("", ".")]
+        if not parts:
+            continue
+        if len(parts) < 3 or ".." in parts:
+            raise FormatError(
+                f"{path}, line {number}", "<subject>/<challenge>/<image>", repr(line[:80]), "correct the line"
+            )
+        subject, challenge, picture = parts[-3:]
+        if not wanted or challenge in wanted:
+            cases.append(NowCase(subject, challenge, Path(picture).stem, "/".join(parts[-3:])))
+    if not cases:
+        found = f"none of {', '.join(sorted(wanted))}" if wanted else "an empty list"
+        raise FormatError(
+            f"{path} names no picture to evaluate", "<subject>/<challenge>/<image>", found, "correct it"
+        )
+    return cases
+
+
+def is_synthetic(dataset: str | Path) -> bool:
+    """Whether the folder carries the mark `synthetic.json` that Facemill's generator writes."""
+    return (Path(dataset) / SYNTHETIC_MARK).is_file()
+
+
+def scan_file(dataset: str | Path, subject: str) -> Path:
+    """The scan of a subject.
+
+    Raises:
+        FormatError: there is none, or several and none of them is named like the landmark file.
+    """
+    folder = Path(dataset) / "scans" / subject
+    files = _files(folder, MESH_SUFFIXES)
+    if len(files) > 1:
+        named = _files(Path(dataset) / "scans_lmks_onlypp" / subject, (".pp",))
+        files = [file for file in files if any(other.stem.startswith(file.stem) for other in named)] or files
+    return _only(files, folder, "one scan (.obj or .ply)")
+
+
+def scan_landmarks_file(dataset: str | Path, subject: str) -> Path:
+    """The `.pp` file of a subject.
+
+    Raises:
+        FormatError: there is none, or several.
+    """
+    folder = Path(dataset) / "scans_lmks_onlypp" / subject
+    return _only(_files(folder, (".pp",)), folder, "one file of picked points (.pp)")
+
+
+def read_scan_landmarks(path: str | Path) -> NDArray[np.float64]:
+    """The seven points of a scan, (7, 3) mm: four eye corners, nose bottom, mouth corners.
+
+    Raises:
+        FormatError: unreadable, another number of points, or a point that is not picked.
+    """
+    picked = read_picked_points(path)
+    return _seven(
+        path, picked.points, "pick the seven points again in MeshLab, in the order of docs/evaluate_now.md"
+    )
+
+
+def picture_file(dataset: str | Path, case: NowCase) -> Path:
+    """The picture of a case, in either of the two layouts.
+
+    Raises:
+        FormatError: it is in neither.
+    """
+    places = [root / "iphone_pictures" / case.picture for root in _roots(dataset)]
+    for place in places:
+        if place.is_file():
+            return place
+    raise FormatError(
+        f"{dataset}: the picture of {case.name} is missing",
+        " or ".join(map(str, places)),
+        "neither",
+        "unpack the data set's pictures",
+    )
+
+
+def face_box_file(dataset: str | Path, case: NowCase) -> Path | None:
+    """The detector's box that comes with the picture, or None."""
+    for root in _roots(dataset):
+        place = root / "detected_face" / case.subject / case.challenge / f"{case.image}.npy"
+        if place.is_file():
+            return place
+    return None
+
+
+def prediction_files(predictions: str | Path, case: NowCase) -> NowPrediction:
+    """Files of the prediction for a case; OBJ before PLY, `.npy` before `.txt`."""
+    folder = Path(predictions) / case.subject / case.challenge
+
+    def first(suffixes: Sequence[str]) -> Path | None:
+        return next((p for s in suffixes if (p := folder / f"{case.image}{s}").is_file()), None)
+
+    return NowPrediction(first(MESH_SUFFIXES), first(LANDMARK_SUFFIXES))
+
+
+def read_prediction_landmarks(path: str | Path) -> NDArray[np.float64]:
+    """Seven landmarks (7, 3) of a prediction, from `.npy` (no pickles) or from text, one point per line.
+
+    Raises:
+        FormatError: unreadable, pickled, another shape, or a number that is not finite.
+    """
+    path = Path(path)
+    expected = "7 x 3 numbers"
+    remedy = "write seven points, one per line or as an array of plain numbers (docs/evaluate_now.md)"
+    try:
+        if path.suffix.lower() == ".npy":
+            points = np.asarray(np.load(path, allow_pickle=False), dtype=np.float64)
+        else:
+            lines = path.read_text(encoding="utf-8-sig").replace(",", " ").splitlines()
+            points = np.array([line.split() for line in lines if line.strip()], dtype=np.float64)
+    except (OSError, ValueError, EOFError) as error:
+        raise FormatError(f"{path} cannot be read as landmarks", expected, str(error), remedy) from error
+    return _seven(path, points, remedy)
+
+
+def check_predictions(predictions: str | Path, cases: Sequence[NowCase]) -> None:
+    """Make sure that `predictions` is a folder of predictions for these cases.
+
+    Raises:
+        FormatError: the folder is missing, or holds no mesh for any of the cases.
+    """
+    folder = Path(predictions)
+    if not folder.is_dir():
+        raise FormatError(f"{folder} is missing", "the folder of predictions", "nothing", "correct the path")
+    if not any(prediction_files(folder, case).mesh for case in cases):
+        raise FormatError(
+            f"{folder} holds no prediction for any of the {len(cases)} cases",
+            f"{cases[0].name}.obj or .ply and the like",
+            _contents(folder),
+            "lay the predictions out as <subject>/<challenge>/<image>.obj, or point to another folder",
+        )
+
+
+def _list_of(dataset: Path, image_list: ImageList) -> Path:
+    if not dataset.is_dir():
+        raise FormatError(f"{dataset} is missing", f"a NoW folder: {_LAYOUT}", "nothing", "correct the path")
+    kinds = ("validation", "test") if image_list == "auto" else (image_list,)
+    lists = [dataset / f"imagepaths{kind}.txt" for kind in kinds]
+    there = [path for path in lists if path.is_file()]
+    folders = [name for name in ("scans", "scans_lmks_onlypp") if not (dataset / name).is_dir()]
+    if not there or folders:
+        lacking = [*folders, *([] if there else [" or ".join(path.name for path in lists)])]
+        raise FormatError(
+            f"{dataset} is not a folder of the NoW benchmark: it lacks {', '.join(lacking)}",
+            _LAYOUT,
+            _contents(dataset),
+            "point to the folder that holds the image list and scans/; other data have their own protocols",
+        )
+    return there[0]
+
+
+def _roots(dataset: str | Path) -> tuple[Path, Path]:
+    return Path(dataset), Path(dataset) / RELEASE
+
+
+def _files(folder: Path, suffixes: Sequence[str]) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.is_file() and path.suffix.lower() in suffixes)
+
+
+def _only(files: list[Path], folder: Path, expected: str) -> Path:
+    if len(files) != 1:
+        found = ", ".join(file.name for file in files) or (
+            "nothing like it" if folder.is_dir() else "no such folder"
+        )
+        raise FormatError(f"{folder} does not hold {expected}", expected, found, "put exactly one file there")
+    return files[0]
+
+
+def _seven(path: str | Path, points: NDArray, remedy: str) -> NDArray[np.float64]:
+    expected = "7 points of 3 numbers: outer, inner, inner, outer eye corner, nose bottom, two mouth corners"
+    if points.shape != (7, 3):
+        raise FormatError(f"{path} does not hold seven points", expected, f"shape {points.shape}", remedy)
+    if not np.isfinite(points).all():
+        row = int(np.argmin(np.isfinite(points).all(axis=1)))
+        raise FormatError(f"{path}: point {row} is no number", expected, str(points[row]), remedy)
+    return points
+
+
+def _contents(folder: Path) -> str:
+    names = sorted(path.name + ("/" if path.is_dir() else "") for path in folder.iterdir())
+    return (
+        ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+        if names
+        else "nothing"
+    )
