@@ -66,37 +66,41 @@ def commented(model: type[BaseModel], values: dict[str, Any], indent: str = "") 
     return lines
 
 
-def table(model: type[BaseModel]) -> list[str]:
-    """Markdown table of the keys of one section."""
-    defaults = (
-        model.model_construct().model_dump(mode="json")
-        if model is PhotoSet
-        else model().model_dump(mode="json")
-    )
+def table(model: type[BaseModel], values: dict[str, Any]) -> list[str]:
+    """Markdown table of the keys of one section; keys that `values` lacks are required."""
     lines = ["| key | default | meaning |", "|---|---|---|"]
     for name, field in model.model_fields.items():
         if not is_section(field):
-            default = json.dumps(defaults[name]) if name in defaults else "required"
-            lines.append(f"| `{name}` | `{default}` | {str(field.description).replace('|', chr(92) + '|')} |")
-    nested = [(name, field.annotation) for name, field in model.model_fields.items() if is_section(field)]
-    for name, inner in nested:
-        lines += ["", f"`{name}`:", "", *table(inner)]  # type: ignore[arg-type]
+            default = f"`{json.dumps(values[name])}`" if name in values else "required"
+            lines.append(f"| `{name}` | {default} | {escaped(field)} |")
+    for name, field in model.model_fields.items():
+        if is_section(field):
+            inner: Any = field.annotation
+            lines += ["", f"`{name}`:", "", *table(inner, values[name])]
     return lines
+
+
+def escaped(field: FieldInfo) -> str:
+    """The description of a key inside a Markdown table."""
+    return str(field.description).replace("|", "\\|")
 
 
 def readme() -> str:
     """The text of config/README.md."""
+    values = Configuration().model_dump(mode="json")
     lines = [README_HEADER, "## Top level", "", "| key | default | meaning |", "|---|---|---|"]
-    defaults = Configuration().model_dump(mode="json")
-    sections = {name: field for name, field in Configuration.model_fields.items() if is_section(field)}
     for name, field in Configuration.model_fields.items():
-        if name not in sections:
-            default = "the demo's photos" if name == "photos" else f"`{json.dumps(defaults[name])}`"
-            lines.append(f"| `{name}` | {default} | {str(field.description).replace('|', chr(92) + '|')} |")
-    lines += ["", "## photos.<set>", "", *table(PhotoSet)]
-    for name, field in sections.items():
-        inner: Any = field.annotation
-        lines += ["", f"## {name}", "", *table(inner)]
+        if not is_section(field):
+            default = "the demo's photos" if name == "photos" else f"`{json.dumps(values[name])}`"
+            lines.append(f"| `{name}` | {default} | {escaped(field)} |")
+    photo_set = {
+        name: field.default for name, field in PhotoSet.model_fields.items() if not field.is_required()
+    }
+    lines += ["", "## photos.<set>", "", *table(PhotoSet, photo_set)]
+    for name, field in Configuration.model_fields.items():
+        if is_section(field):
+            inner: Any = field.annotation
+            lines += ["", f"## {name}", "", *table(inner, values[name])]
     return "\n".join(lines) + "\n"
 
 

@@ -1,0 +1,36 @@
+"""Files that are derived from the code are up to date, and every setting is read by somebody."""
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from facemill.configuration import Configuration
+from facemill.photos.settings import PhotoSet
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def settings_classes(model: type[BaseModel]) -> list[type[BaseModel]]:
+    found = [model]
+    for field in model.model_fields.values():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            found += settings_classes(field.annotation)
+    return found
+
+
+def test_configuration_files_are_up_to_date():
+    main = runpy.run_path(str(ROOT / "workflow" / "tools" / "generate_config.py"))["main"]
+    assert main(["--check"]) == 0, "run `make config`"
+
+
+@pytest.mark.parametrize("model", [PhotoSet, *settings_classes(Configuration)], ids=lambda model: model.__name__)
+def test_every_setting_is_described_and_read(model):
+    files = [*(ROOT / "src").rglob("*.py"), *(ROOT / "workflow").rglob("*.py"), *(ROOT / "workflow").rglob("*.smk")]
+    text = "\n".join(path.read_text() for path in files if path.name != "settings.py")
+    for name, field in model.model_fields.items():
+        assert field.description or settings_classes(Configuration).count(field.annotation), f"{name} has no description"
+        if model is not Configuration or not isinstance(field.annotation, type):
+            assert re.search(rf"\.{name}\b|\"{name}\"", text), f"nobody reads {model.__name__}.{name}"
