@@ -17,9 +17,10 @@ PORTRAIT = Path(__file__).resolve().parents[1] / "resources" / "photos" / "astro
 CAT = PORTRAIT.with_name("cat.jpg")
 
 # Of the portrait (512 x 512), by dlib: pixels, y down.
-EYE_CENTRES = ((208.4, 102.4), (241.9, 103.1))
-NOSE_AND_MOUTH = ((225.2, 120.8), (206.0, 130.6), (241.3, 131.5))
-OUTER_EYE_CORNERS = ((202.5, 103.2), (248.8, 104.4))
+EYE_CENTRES = ((203.3, 101.7), (246.6, 103.8))
+NOSE_AND_MOUTH = ((225.0, 127.2), (200.7, 139.4), (245.5, 140.7))
+OUTER_EYE_CORNERS = ((195.0, 101.1), (255.1, 104.1))
+INNER_EYE_CORNERS = ((212.4, 103.7), (237.7, 105.4))
 
 
 @dataclass(frozen=True)
@@ -169,6 +170,14 @@ def _add_points(add, folder: Path, jpeg: bytes) -> None:
     add("upward.jpg", jpeg, wrong, "y seems to count upward")
     _write_points(folder / "detections" / "eye_corners.txt", [*OUTER_EYE_CORNERS, *NOSE_AND_MOUTH])
     add("eye_corners.jpg", jpeg, wrong, "the outer corners of the eyes are given")
+    _write_points(folder / "detections" / "inner_corners.txt", [*INNER_EYE_CORNERS, *NOSE_AND_MOUTH])
+    add("inner_corners.jpg", jpeg, wrong, "the inner corners of the eyes are given")
+    left, right_eye = zip(OUTER_EYE_CORNERS, INNER_EYE_CORNERS, strict=True)
+    _write_points(folder / "detections" / "dlib_order.txt", [*right_eye, *left, (225.0, 134.0)])
+    add("dlib_order.jpg", jpeg, wrong, "these look like dlib's five points")
+    mirrored = [right[1], right[0], right[2], right[4], right[3]]
+    _write_points(folder / "detections" / "mirrored.txt", mirrored)
+    add("mirrored.jpg", jpeg, wrong, "left and right are exchanged")
     _write_points(folder / "detections" / "elsewhere.txt", [(x + 5000, y) for x, y in right])
     add("elsewhere.jpg", jpeg, wrong, "outside the photo of 512 x 512 pixels")
     _write_points(folder / "detections" / "eye_outside.txt", [(x - 220, y) for x, y in right])

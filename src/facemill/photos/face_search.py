@@ -10,8 +10,8 @@ from facemill.photos.five_points import five_of_68
 from facemill.photos.reading import Photo
 from facemill.photos.settings import DetectSettings
 
-PATCH_SIDE = 300  # pixels of the box on the closer look: dlib rounds landmarks to whole pixels
-PATCH_MARGIN = 0.5  # of the box on each side: landmarks may lie outside of the box
+PATCH_SIDE = 200  # pixels of the box on the closer look: dlib rounds landmarks to whole pixels
+PATCH_MARGIN = 0.35  # of the box on each side: landmarks may lie outside of the box
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,14 @@ class FaceSearch:
             enlargement: 1 for the first search; 2, 4, … for repeated ones at so many times the resolution.
         """
         settings = self._settings
-        height, width = self._search_size(photo, enlargement)
-        working = resize(photo.pixels, (height, width), "bilinear")
-        pixels_from_working = np.linalg.inv(working.resized_from_image)
+        working: np.ndarray = photo.pixels
+        pixels_from_working: np.ndarray = np.eye(3)
+        size = self._search_size(photo, enlargement)
+        if size != photo.pixels.shape[:2]:
+            resized = resize(photo.pixels, size, "bilinear")
+            working, pixels_from_working = resized.image, np.linalg.inv(resized.resized_from_image)
         faces = []
-        for box, score in self._detector.boxes(working.image, settings.min_score):
+        for box, score in self._detector.boxes(working, settings.min_score):
             inner = _moved_box(pixels_from_working, box)
             points = five_of_68(self._landmarks(photo, inner))
             faces.append(Face(_moved_box(photo.photo_from_pixels, inner), score, points, settings.detector))

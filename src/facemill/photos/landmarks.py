@@ -73,7 +73,7 @@ class DlibLandmarkDetector(LandmarkDetector):
         height, width = crop.shape[:2]
         enlarged = resize(crop, (height * times, width * times), "bilinear")
         box = transform_points(enlarged.resized_from_image, face_box(points).reshape(2, 2)).ravel()
-        mirrored = np.ascontiguousarray(enlarged.image[:, ::-1])
+        mirrored = resize(crop[:, ::-1], enlarged.image.shape[:2], "bilinear").image
         last = mirrored.shape[1] - 1
         results = []
         for jittered in jittered_boxes(box, self._settings.jitters):

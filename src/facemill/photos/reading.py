@@ -68,8 +68,8 @@ def read_photo(path: str | Path, min_side: int | None = None, max_pixels: int = 
 
     Args:
         path: image file of one of `IMAGE_FORMATS`.
-        min_side: when given, a JPEG may be decoded at 1/2, 1/4 or 1/8 (libjpeg's scaled decoding, several
-            times faster), as long as its longer side keeps at least this many pixels.
+        min_side: when given, the photo may be reduced by a whole number, as long as its longer side keeps
+            at least this many pixels; JPEGs at 1/2, 1/4 or 1/8 while they are decoded, several times faster.
         max_pixels: width x height above which nothing is decoded.
     Raises:
         PhotoError: `unreadable` (with what is wrong) or `too_large` (more than `max_pixels`).
@@ -84,7 +84,10 @@ def read_photo(path: str | Path, min_side: int | None = None, max_pixels: int = 
             raise
         except Exception as error:  # decoders raise almost anything on damaged data
             raise PhotoError("unreadable", f"damaged image data: {_first_line(error)}") from error
-        pixels = _rgb(image)
+        rgb = _rgb(image)
+        further = max(1, max(rgb.size) // min_side) if min_side is not None else 1
+        pixels = np.asarray(rgb.reduce(further) if further > 1 else rgb)
+    reduction *= further
     small_height, small_width = pixels.shape[:2]
     stored_from_pixels = np.array(
         [[reduction, 0, (reduction - 1) / 2], [0, reduction, (reduction - 1) / 2], [0, 0, 1]]
@@ -192,20 +195,19 @@ def _draft(image: Image.Image, min_side: int) -> int:
     return 1 if draft is None else round(width / draft[1][2])
 
 
-def _rgb(image: Image.Image) -> np.ndarray:
-    """Pixels of a decoded image of any mode as (H, W, 3) uint8."""
+def _rgb(image: Image.Image) -> Image.Image:
+    """A decoded image of any mode as 8-bit RGB."""
     mode = image.mode
     if mode == "RGB":
-        return np.asarray(image)
+        return image
     if mode in ("I", "F") or mode.startswith("I;16"):
-        grey = _eight_bits(np.asarray(image))
-        return np.repeat(grey[..., None], 3, axis=2)
+        return Image.fromarray(_eight_bits(np.asarray(image))).convert("RGB")
     try:
         if mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
             layer = image.convert("RGBA")
             ground = Image.new("RGBA", image.size, (BACKGROUND,) * 3 + (255,))
-            return np.asarray(Image.alpha_composite(ground, layer).convert("RGB"))
-        return np.asarray(image.convert("RGB"))
+            return Image.alpha_composite(ground, layer).convert("RGB")
+        return image.convert("RGB")
     except ValueError as error:
         raise PhotoError("unreadable", f"colour model {mode} cannot be converted to RGB") from error
 
