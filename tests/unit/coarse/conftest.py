@@ -25,6 +25,15 @@ def jaw_place(index: int) -> tuple[float, float]:
     return longitude, -12 - 30 * math.cos(math.radians(longitude))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Threads cost more than they bring at this size, above all when tests run beside one another."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def toy_model() -> LinearModel:
     """3321 vertices, 6 identity, 4 expression and 3 albedo coefficients, float64."""
