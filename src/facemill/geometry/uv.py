@@ -119,6 +119,7 @@ def parameterize(
     angles = _border_angles(filled, faces, outer)
     # Triangles with three corners on the border cannot be relaxed: they must not decide what is best.
     free = faces[~np.isin(faces, outer).all(axis=1)]
+    free = free if len(free) else faces
     if aspect is None:
         tried = [_relaxed(filled, free, springs, outer, _on_ellipse(angles, one), 3) for one in ASPECTS]
         aspect = ASPECTS[int(np.argmin([_total_stretch(filled, free, flat) for flat in tried]))]

@@ -43,6 +43,12 @@ def test_relaxation_lowers_the_stretch() -> None:
     assert np.percentile(relaxed.smallest, 5) > 1.3 * np.percentile(tutte.smallest, 5)
 
 
+def test_a_single_quad_works() -> None:
+    flat = square(2, 2)
+    uv = atlas.parameterize(flat.vertices, flat.triangles)
+    assert not atlas.flipped_triangles(uv, flat.triangles).any()
+
+
 def test_stretch_of_a_known_map() -> None:
     flat = square(3, 3, width=60.0, height=20.0)
     assert flat.uv is not None
