@@ -1,0 +1,139 @@
+"""The loader: upright 8-bit RGB, and exact positions."""
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from facemill.geometry.image import transform_points
+from facemill.photos.reading import read_header, read_photo, read_photo_of
+from facemill.runtime.errors import PhotoError
+
+RANDOM = np.random.default_rng(0).integers(0, 256, (37, 53, 3), dtype=np.uint8)
+
+
+def spot(width: int, height: int) -> np.ndarray:
+    """A soft grey spot whose centre is no whole pixel and far from the middle."""
+    x, y = np.meshgrid(np.arange(width), np.arange(height))
+    value = 250 * np.exp(-((x - 250.3) ** 2 + (y - 401.6) ** 2) / (2 * 20**2))
+    return np.repeat(value.round().astype(np.uint8)[..., None], 3, axis=2)
+
+
+def centre_of(pixels: np.ndarray) -> np.ndarray:
+    """(1, 2) centre of mass."""
+    weights = pixels[..., 0].astype(float) * (pixels[..., 0] > 5)
+    y, x = np.indices(weights.shape)
+    return np.array([[(x * weights).sum(), (y * weights).sum()]]) / weights.sum()
+
+
+def with_orientation(image: Image.Image, path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image.save(path, exif=exif, **({"quality": 98} if path.suffix == ".jpg" else {}))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".webp"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_is_applied_to_pixels_and_size(tmp_path, suffix, orientation):
+    path = tmp_path / f"photo{suffix}"
+    with_orientation(Image.fromarray(RANDOM), path, orientation)
+    with Image.open(path) as image:
+        upright = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    photo, header = read_photo(path), read_header(path)
+    assert (photo.pixels == upright).all()
+    assert (photo.height, photo.width) == upright.shape[:2] == (header.height, header.width)
+    assert np.allclose(photo.photo_from_pixels, np.eye(3))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_a_reduced_photo_knows_where_its_pixels_lie(tmp_path, suffix, orientation):
+    width, height = 806, 603  # no multiples of 4: the last block of pixels is cut
+    path = tmp_path / f"photo{suffix}"
+    with_orientation(Image.fromarray(spot(width, height)), path, orientation)
+    whole, reduced = read_photo(path), read_photo(path, min_side=200)
+    assert max(reduced.pixels.shape[:2]) == 202
+    assert (reduced.width, reduced.height) == (whole.width, whole.height)
+    there = transform_points(reduced.photo_from_pixels, centre_of(reduced.pixels))
+    assert np.allclose(
+        there, centre_of(whole.pixels), atol=0.1
+    )  # one block of 4 pixels or half of it would show
+
+
+def test_reduction_never_goes_below_the_side_asked_for(tmp_path):
+    path = tmp_path / "photo.jpg"
+    Image.fromarray(spot(800, 600)).save(path)
+    assert read_photo(path, min_side=801).pixels.shape == (600, 800, 3)
+    assert read_photo(path, min_side=401).pixels.shape == (600, 800, 3)
+    assert read_photo(path, min_side=400).pixels.shape == (300, 400, 3)
+    assert read_photo(path, min_side=10).pixels.shape == (8, 10, 3)
+
+
+def test_sixteen_bits_are_divided_by_257(tmp_path):
+    values = np.array([[0, 256, 257, 65535]], dtype=np.uint16).repeat(4, axis=0)
+    Image.fromarray(values).save(tmp_path / "grey.png")
+    assert read_photo(tmp_path / "grey.png").pixels[0, :, 0].tolist() == [0, 1, 1, 255]
+
+
+def test_floats_are_shares_or_grey_levels(tmp_path):
+    for values, levels in [
+        ([0.0, 0.5, 1.0, np.nan], [0, 128, 255, 0]),
+        ([0.0, 100.0, 300.0, -5.0], [0, 100, 255, 0]),
+    ]:
+        Image.fromarray(np.array([values], dtype=np.float32)).save(tmp_path / "float.tif")
+        assert read_photo(tmp_path / "float.tif").pixels[0, :, 1].tolist() == levels
+
+
+def test_transparency_is_laid_on_white(tmp_path):
+    pixels = np.array([[[10, 20, 30, 255], [10, 20, 30, 0]]], dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "layer.png")
+    assert read_photo(tmp_path / "layer.png").pixels.tolist() == [[[10, 20, 30], [255, 255, 255]]]
+    Image.fromarray(np.array([[[7, 255], [7, 0]]], dtype=np.uint8), "LA").save(tmp_path / "grey.png")
+    assert read_photo(tmp_path / "grey.png").pixels.tolist() == [[[7, 7, 7], [255, 255, 255]]]
+
+
+def test_colour_models_are_converted(tmp_path):
+    Image.new("CMYK", (20, 10), (0, 255, 255, 0)).save(tmp_path / "cmyk.tif")
+    assert read_photo(tmp_path / "cmyk.tif").pixels[5, 5].tolist() == [255, 0, 0]
+    Image.new("1", (20, 10), 1).save(tmp_path / "bits.png")
+    assert read_photo(tmp_path / "bits.png").pixels[5, 5].tolist() == [255, 255, 255]
+
+
+def test_the_first_frame_of_an_animation_is_taken(tmp_path):
+    frames = [Image.new("RGB", (40, 30), colour) for colour in ((200, 0, 0), (0, 200, 0))]
+    for name in ("film.gif", "film.webp", "film.png"):
+        options = {"lossless": True} if name.endswith("webp") else {}
+        frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], **options)
+        assert read_photo(tmp_path / name).pixels[9, 9].tolist() == [200, 0, 0]
+
+
+def test_damaged_exif_data_does_not_cost_the_photo(tmp_path):
+    Image.fromarray(RANDOM).save(tmp_path / "photo.jpg", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x05broken")
+    assert read_photo(tmp_path / "photo.jpg").pixels.shape == RANDOM.shape
+
+
+def test_too_many_pixels_are_refused_before_decoding(tmp_path):
+    Image.fromarray(RANDOM).save(tmp_path / "photo.png")
+    for read in (read_header, read_photo):
+        with pytest.raises(
+            PhotoError, match=r"too_large: 53 x 37 pixels; index_photos\.max_pixels allows 1960"
+        ):
+            read(tmp_path / "photo.png", max_pixels=1960)
+    assert read_header(tmp_path / "photo.png", max_pixels=1961).format == "PNG"
+
+
+def test_missing_permission_and_vanished_files_have_their_own_reasons(tmp_path, monkeypatch):
+    with pytest.raises(PhotoError, match="removed after the photo set was planned"):
+        read_header(tmp_path / "gone.jpg")
+    Image.fromarray(RANDOM).save(tmp_path / "photo.png")
+
+    def refuse(*arguments, **options):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Image, "open", refuse)
+    with pytest.raises(PhotoError, match="unreadable: no permission to read the file"):
+        read_header(tmp_path / "photo.png")
+
+
+def test_a_photo_is_found_by_the_row_of_a_table(tmp_path):
+    Image.fromarray(RANDOM).save(tmp_path / "back\\slash.png")
+    assert (read_photo_of(tmp_path, {"file": "back\\\\slash.png"}) == RANDOM).all()
