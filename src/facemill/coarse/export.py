@@ -198,7 +198,7 @@ def _write_numbers(
             "crop_size": [224, 224],
             "photo_size": [int(photo_size[1]), int(photo_size[0])],
             "conventions": "x_camera = camera_from_head (x_head, 1), millimetres, x right, y down, z forward; "
-            "pixels: x right, y down, (0, 0) is the centre of the top-left pixel; sizes are (width, height)",
+            "pixels: x right, y down, (0, 0) is the centre of the top-left pixel; sizes: (width, height)",
         },
     )
     _write_points(folder / "landmarks68.txt", face.landmarks68_photo)

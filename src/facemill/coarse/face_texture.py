@@ -1,4 +1,4 @@
-"""The texture of a reconstructed face: the photo where the camera saw the surface, reconstructed colour elsewhere."""
+"""The texture of a reconstructed face: the photo where the camera saw the surface, its own albedo elsewhere."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def face_texture(
 def face_window(face: PosedFace, photo: NDArray[np.uint8], longest: int) -> tuple[NDArray[np.uint8], Camera]:
     """The part of the photo that the face covers, reduced so that its longer side is about `longest` at most.
 
-    A photo much finer than the texture would be sampled with gaps, and so would show false patterns. Returns the
-    part and its camera; the whole photo, reduced, when the face is not on it at all.
+    A photo much finer than the texture would be sampled with gaps, and so would show false patterns. Returns
+    the part and its camera; the whole photo, reduced, when the face is not on it at all.
     """
     height, width = photo.shape[:2]
     outline = project(face.shape, face.photo_camera).pixels

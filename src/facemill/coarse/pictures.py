@@ -162,15 +162,15 @@ def turned_views(
         texture: (H, W, 3) of the atlas, with the photo's light.
         yaws: degrees; positive turns the nose to the image right.
     """
-    middle = face.shape[topology.regions["face"]].mean(dim=0)
-    half_height = float((face.shape[:, 1] - middle[1]).abs().max())
+    low, high = face.shape.amin(dim=0), face.shape.amax(dim=0)
+    middle, half_height = (low + high) / 2, float(high[1] - low[1]) / 2
     camera = deep3d_crop_camera(dtype=face.shape.dtype)
     focal = 0.5 * side * float(camera.translation[2]) / (1.12 * half_height)
     width = round(0.86 * side)
     intrinsics = torch.tensor([[focal, 0, (width - 1) / 2], [0, focal, (side - 1) / 2], [0, 0, 1.0]])
     found = irradiance(face.normals[None], face.coefficients.lighting)[0]
     typical = found[topology.regions["face"]].median(dim=0).values
-    relative = (found / typical.clamp(min=0.05)).clamp(0.55, 1.6)
+    relative = (found / typical.clamp(min=0.05)).clamp(0.7, 1.35)
     picture = torch.from_numpy(texture.astype(np.float32) / 255)
     views = []
     for yaw in yaws:
