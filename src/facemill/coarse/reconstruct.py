@@ -62,7 +62,7 @@ def reconstruct_coarse(
     Raises:
         EveryPhotoFailedError: at least one picture should have been there and none could be read.
     """
-    table = table.copy().reset_index(drop=True)
+    table = table.reset_index(drop=True)
     for column in COLUMNS:
         table[column] = np.full(len(table), np.nan)
     fitter = Fitter(model.to(device), settings)

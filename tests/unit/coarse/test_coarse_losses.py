@@ -75,11 +75,11 @@ def test_photometric_distance_of_a_perfect_render_and_of_an_empty_mask_is_zero()
 def test_pixel_confidence_is_a_quarter_at_scale_medians():
     photo = torch.zeros(1, 1, 5, 3)
     rendered = photo.clone()
-    rendered[0, 0, :, 0] = torch.tensor([0.1, 0.1, 0.1, 0.2, 9.0])
+    rendered[0, 0, :, 0] = torch.tensor([0.1, 0.1, 0.2, 9.0, 9.0])
     attention = torch.ones(1, 1, 5)
-    attention[0, 0, 4] = 0.0  # far off, but no part of the median
+    attention[0, 0, 3:] = 0.0  # far off, but no part of the median, 0.1
     confidence = pixel_confidence(rendered, photo, attention, scale=2.0)[0, 0]
-    torch.testing.assert_close(confidence[3], torch.tensor(0.25))
+    torch.testing.assert_close(confidence[2], torch.tensor(0.25))
     torch.testing.assert_close(confidence[0], torch.tensor(1.25**-2))
     assert confidence[4] < 1e-3
 

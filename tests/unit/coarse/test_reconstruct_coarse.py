@@ -6,7 +6,9 @@ import pytest
 import torch
 from PIL import Image
 
+from facemill.coarse import reconstruct
 from facemill.coarse.decode import FaceDecoder
+from facemill.coarse.fitting import Fitter
 from facemill.coarse.reconstruct import reconstruct_coarse
 from facemill.coarse.settings import CoarseSettings, FittingLevel, PhotometricStageSettings
 from facemill.models.coefficients import neutral_coefficients
@@ -109,3 +111,17 @@ def test_an_empty_shard_gives_empty_arrays(shard, model):
     }
     assert arrays["photo"].shape == (0,)
     assert arrays["photo"].dtype.kind == "U"
+
+
+def test_a_fit_that_is_not_finite_is_fit_failed(shard, model, monkeypatch):
+    class BrokenFitter(Fitter):
+        def __call__(self, *arguments):
+            result = super().__call__(*arguments)
+            result.coefficients.lighting[0, 5] = torch.inf  # the first face of each batch of two
+            return result
+
+    monkeypatch.setattr(reconstruct, "Fitter", BrokenFitter)
+    found, arrays = reconstruct_coarse(*shard, model, QUICK)
+    assert found["status"].tolist() == ["fit_failed", "no_face", "ok", "fit_failed"]
+    assert found["reason"][0] == "the fit did not stay finite"
+    assert arrays["photo"].tolist() == ["bert"]
