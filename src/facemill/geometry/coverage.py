@@ -4,6 +4,9 @@ A pixel belongs to a triangle when its centre lies inside. A centre exactly on a
 two triangles that share the edge, never to both or none: the side of a point is computed from the same two
 end points in the same order, whichever triangle asks, so both read the same number with opposite sign, and a
 zero goes to the triangle along which the edge runs downwards (or, if it is level, to the right).
+
+These functions are compiled into the kernels that call them, and numba's cache looks only at the caller's
+file: after a change here, delete the `__pycache__` folders of geometry and rendering.
 """
 
 from __future__ import annotations
