@@ -24,6 +24,8 @@ def choose_device(name: str) -> torch.device:
 def use_threads(count: int) -> None:
     """Let torch and numba use `count` threads, the number that the scheduler gave this job."""
     import numba
+    from numba.core import config
 
+    # numba goes first: when it starts its threads, it sets those of OpenMP, which torch shares, to its maximum.
+    numba.set_num_threads(max(1, min(count, config.NUMBA_NUM_THREADS)))
     torch.set_num_threads(max(1, count))
-    numba.set_num_threads(max(1, min(count, numba.get_num_threads())))
