@@ -1,4 +1,4 @@
-"""The texture of a reconstructed face: the photo where the camera saw the surface, its own albedo elsewhere."""
+"""The texture of a reconstructed face: the photo where the camera saw it, its own albedo elsewhere."""
 
 from __future__ import annotations
 
