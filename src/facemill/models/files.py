@@ -121,10 +121,9 @@ def _model_from(kind: str, arrays: dict[str, NDArray]) -> LinearModel | Bilinear
     albedo = (_floats(arrays["albedo_mean"]), _floats(arrays["albedo_basis"]))
     names = tuple(str(name) for name in arrays.get("blendshape_names", ()))
     coefficients = _floats(arrays["blendshape_coefficients"]) if names else None
-    parts = [_floats(arrays[key]) for key in _KIND_KEYS[kind]]
-    if kind == "linear":
-        return LinearModel(*parts, *albedo, topology, names, coefficients)
-    return BilinearModel(*parts, *albedo, topology, names, coefficients)
+    first, second, third = (_floats(arrays[key]) for key in _KIND_KEYS[kind])
+    maker = LinearModel if kind == "linear" else BilinearModel
+    return maker(first, second, third, *albedo, topology, names, coefficients)
 
 
 def _ids(array: NDArray) -> Tensor:
