@@ -24,8 +24,8 @@ def choose_device(name: str) -> torch.device:
 def use_threads(count: int) -> None:
     """Let torch and numba use `count` threads, the number that the scheduler gave this job."""
     import numba
-    from numba.core import config
 
-    # numba goes first: when it starts its threads, it sets those of OpenMP, which torch shares, to its maximum.
-    numba.set_num_threads(max(1, min(count, config.NUMBA_NUM_THREADS)))
+    # numba goes first: starting its threads sets those of OpenMP, which torch shares, to numba's maximum.
+    most: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]  # made when it is imported
+    numba.set_num_threads(max(1, min(count, most)))
     torch.set_num_threads(max(1, count))
