@@ -115,7 +115,7 @@ def recovered(model: MorphableModel, settings: CoarseSettings, faces: KnownFaces
     """Mean shape errors and fitting errors of known faces."""
     fitter = Fitter(model, settings)
     centre = neutral_coefficients(model, len(faces.truth))
-    landmark_only = fitter.landmark_stage.fit(faces.landmarks, centre, 1.0, search_pose=True).coefficients
+    landmark_only = fitter.landmark_stage.fit(faces.landmarks, centre, 1.0, pose_first=True).coefficients
     parts = [
         fitter(*(value[rows] for value in (faces.crops, faces.landmarks, faces.masks)))
         for rows in torch.arange(len(faces.truth)).split(settings.batch_size)
@@ -148,7 +148,7 @@ def _times(model: MorphableModel, settings: CoarseSettings, faces: KnownFaces) -
     centre = neutral_coefficients(model, count)
 
     def by_landmarks() -> object:
-        return fitter.landmark_stage.fit(landmarks, centre, 1.0, search_pose=True)
+        return fitter.landmark_stage.fit(landmarks, centre, 1.0, pose_first=True)
 
     start = by_landmarks()
     photos = FacePhotos(crops, masks, landmarks.float(), start.confidence)

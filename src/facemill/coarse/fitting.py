@@ -56,7 +56,7 @@ class Fitter:
             centre, deviation = neutral_coefficients(self.model, len(crops), device, dtype), 1.0
         else:
             centre, deviation = initial.to(device=device, dtype=dtype), self.settings.initial_deviation
-        found = self.landmark_stage.fit(landmarks, centre, deviation, search_pose=initial is None)
+        found = self.landmark_stage.fit(landmarks, centre, deviation, pose_first=initial is None)
         photos = FacePhotos(
             crops.to(device=device, dtype=dtype),
             masks.to(device=device, dtype=dtype),

@@ -74,7 +74,7 @@ class LandmarkStage:
         self.noise = noise
 
     def fit(
-        self, landmarks: Tensor, centre: Coefficients, deviation: float, search_pose: bool
+        self, landmarks: Tensor, centre: Coefficients, deviation: float, pose_first: bool
     ) -> LandmarkFit:
         """Fit B faces.
 
@@ -82,7 +82,8 @@ class LandmarkStage:
             landmarks: (B, 68, 2) pixels of the 224 crop.
             centre: where the prior is centred and the fit starts.
             deviation: standard deviation of the prior around `centre`, standard deviations of the model.
-            search_pose: start from several yaws, with the shape of `centre`, and keep the best.
+            pose_first: find the pose with the shape of `centre` before the shape may change. A frontal start
+                is enough: on renders turned by up to 85 degrees other starts ended in the same place.
         """
         detected = landmarks.to(dtype=torch.float64)
         start = centre.to(dtype=torch.float64)
@@ -90,11 +91,8 @@ class LandmarkStage:
         prior = _Prior(
             start.identity, start.expression, deviation, deviation * self.settings.expression_deviation
         )
-        if search_pose:
-            starts = [self._pose_from(yaw, state, detected, prior) for yaw in self.settings.yaw_starts]
-            state = starts[0]
-            for other in starts[1:]:
-                state = other.where(other.energy < state.energy, state)
+        if pose_first:
+            state = self._minimise(state, detected, prior, self.settings.pose_iterations, pose_only=True)
         state = self._minimise(state, detected, prior, self.settings.iterations, pose_only=False)
         residuals = self._residuals(state, detected)[0]
         dtype = centre.identity.dtype
@@ -110,12 +108,6 @@ class LandmarkStage:
     def _state(self, start: Coefficients, rotation: Tensor) -> _State:
         unknown = start.identity.new_full((len(start),), torch.inf)
         return _State(rotation, start.translation, start.identity, start.expression, unknown)
-
-    def _pose_from(self, yaw_degrees: float, state: _State, detected: Tensor, prior: _Prior) -> _State:
-        yaw = torch.deg2rad(state.translation.new_tensor([0.0, yaw_degrees, 0.0]))
-        turned = matrix_from_euler_deep3d(yaw).expand(len(detected), 3, 3)
-        started = replace(state, rotation=turned, energy=torch.full_like(state.energy, torch.inf))
-        return self._minimise(started, detected, prior, self.settings.pose_iterations, pose_only=True)
 
     def _minimise(
         self, state: _State, detected: Tensor, prior: _Prior, iterations: int, pose_only: bool

@@ -45,9 +45,8 @@ class LandmarkStageSettings(Settings):
         100.0, gt=0, description="standard deviation of the distance to the camera, mm"
     )
     expression_deviation: float = Field(1.0, gt=0, description="prior of the expression, standard deviations")
-    pose_iterations: int = Field(12, ge=1, description="iterations for the pose alone, from each start")
+    pose_iterations: int = Field(12, ge=1, description="iterations for the pose alone")
     iterations: int = Field(25, ge=1, description="iterations for pose and shape")
-    yaw_starts: tuple[float, ...] = Field((0.0, -45.0, 45.0), min_length=1, description="starts, degrees")
 
 
 class FittingLevel(Settings):

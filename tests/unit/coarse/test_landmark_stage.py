@@ -35,7 +35,7 @@ def truth(model, yaws_degrees) -> Coefficients:
 def fitted(model, landmarks, settings, **arguments):
     stage = LandmarkStage(model, deep3d_crop_camera(), settings)
     centre = neutral_coefficients(model, len(landmarks), dtype=torch.float64)
-    return stage.fit(landmarks, centre, 1.0, search_pose=True, **arguments)
+    return stage.fit(landmarks, centre, 1.0, pose_first=True, **arguments)
 
 
 def test_perfect_landmarks_give_the_coefficients_back(toy_model):
@@ -97,7 +97,7 @@ def test_prior_is_centred_at_the_start_given(toy_model):
     landmarks = FaceDecoder(toy_model)(known).landmarks
     stage = LandmarkStage(toy_model, deep3d_crop_camera(), LandmarkStageSettings())
     centre = replace(known, lighting=known.lighting.double())
-    kept = stage.fit(landmarks, centre, 0.5, search_pose=False).coefficients
+    kept = stage.fit(landmarks, centre, 0.5, pose_first=False).coefficients
     torch.testing.assert_close(kept.identity, known.identity, atol=1e-3, rtol=0)
 
 

@@ -32,7 +32,8 @@ def test_far_cheek_takes_the_silhouette_and_near_cheek_the_jaw(toy_model, yaw):
     # Positive yaw turns the nose to the image right, so the image-right cheek (9..16) is the far one.
     far, near = (slice(14, 17), slice(0, 6)) if yaw > 0 else (slice(0, 3), slice(11, 17))
     # On the silhouette the surface turns away: the cosine between normal and ray is 0. Candidates
-    # 2.5 degrees of longitude apart allow about sin(2.5 degrees) = 0.04; the anatomical jaw there is hidden (negative).
+    # 2.5 degrees of longitude apart allow about sin(2.5 degrees) = 0.04; the anatomical jaw there is
+    # hidden (negative).
     assert facing[ids[far]].abs().max() < 0.06
     assert facing[jaw[far]].max() < -0.2
     assert (toy_model.mean_shape[ids[near]] - toy_model.mean_shape[jaw[near]]).norm(dim=1).max() < 8
