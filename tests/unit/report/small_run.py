@@ -29,9 +29,9 @@ class SmallRun:
         return self.results / "benchmarks"
 
 
-def make_run(results: Path) -> SmallRun:
-    """Two sets: `portraits` with three faces and two other photos, `empty` with a photo called NA."""
-    names = ["ann", HOSTILE, "wide " + "very" * 30 + "long"]
+def make_run(results: Path, more: int = 0) -> SmallRun:
+    """Two sets: `portraits` with 3 + `more` faces and two other photos, `empty` with a photo called NA."""
+    names = ["ann", HOSTILE, "wide " + "very" * 30 + "long", *(f"more {k}" for k in range(more))]
     folder = results / "coarse" / "portraits"
     rows = [_face(folder, name, index) for index, name in enumerate(names)]
     rows.append({"photo": "dark", "status": "fit_failed", "reason": "landmark error 0.31 is above 0.25"})
@@ -72,7 +72,8 @@ def _face(parent: Path, name: str, index: int) -> dict[str, object]:
     )
     points = np.stack([np.linspace(20, 200, 68), np.linspace(30, 180, 68)], axis=1)
     np.savetxt(folder / "landmarks68_crop.txt", points)
-    write_glb(folder / "mesh.glb", bump(height=20.0 + 5 * index), photo[:64, :64])
+    texture = photo[::2, ::2] + photo[::2, ::2] // 2  # red grows downwards, green to the right
+    write_glb(folder / "mesh.glb", bump(height=20.0 + 5 * index), texture)
     return {
         "photo": name,
         "status": "ok",
