@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from facemill.photos.settings import IMAGE_SUFFIXES
 from facemill.runtime.errors import ConfigurationError, FormatError
@@ -26,6 +26,7 @@ SHARD_DIGITS = 4
 
 # Control and separator characters, undecodable bytes (surrogates), and Snakemake's wildcard braces.
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff{}/\\]")
+_PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}")  # most names: nothing to look at
 _FURTHER_FACE = re.compile(r"(.+)_face\d+", re.DOTALL)
 
 logger = logging.getLogger(__name__)
@@ -52,8 +53,7 @@ class PhotoPlan:
         return self.folder / f"{shard}.json"
 
 
-@dataclass(frozen=True)
-class PlannedPhoto:
+class PlannedPhoto(NamedTuple):
     """One entry of the photo folder.
 
     Attributes:
@@ -98,9 +98,8 @@ def plan_photo_set(name: str, folder: str | Path, plan_folder: str | Path, shard
             shard_by_photo[photo.photo] = _shard_name(shard)
     plan = PhotoPlan(plan_folder, tuple(map(_shard_name, range(shards))), len(photos), shard_by_photo)
     plan_folder.mkdir(parents=True, exist_ok=True)
-    names = PlannedPhoto.__dataclass_fields__
     for shard_name, content in zip(plan.shards, members, strict=True):
-        columns = {name: [getattr(photo, name) for photo in content] for name in names}
+        columns = {field: [photo[at] for photo in content] for at, field in enumerate(PlannedPhoto._fields)}
         _write_if_changed(plan.manifest(shard_name), {"format": FORMAT, "shard": shard_name, **columns})
     head = {
         "format": FORMAT,
@@ -133,9 +132,8 @@ def read_manifest(path: str | Path) -> tuple[str, list[PlannedPhoto]]:
     Raises:
         FormatError: the file is missing or is not a manifest.
     """
-    names = tuple(PlannedPhoto.__dataclass_fields__)
-    content = _read(Path(path), ("shard", *names))
-    rows = zip(*(content[name] for name in names), strict=True)
+    content = _read(Path(path), ("shard", *PlannedPhoto._fields))
+    rows = zip(*(content[field] for field in PlannedPhoto._fields), strict=True)
     return content["shard"], [PlannedPhoto(*row) for row in rows]
 
 
@@ -164,6 +162,8 @@ def text_of_name(name: str) -> str:
     >>> text_of_name("ann.jpg"), text_of_name("a\udcff.jpg")
     ('ann.jpg', 'a\\xff.jpg')
     """
+    if name.isascii() and "\\" not in name:
+        return name
     return os.fsencode(name).replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
 
 
@@ -190,6 +190,8 @@ def safe_key(name: str) -> str:
     >>> safe_key("Zoë 100% #1"), safe_key("line\\nbreak")
     ('Zoë 100% #1', 'line_break-f7a9b38e')
     """
+    if _PLAIN.fullmatch(name):
+        return name
     clean = _UNSAFE.sub("_", name).strip()
     clean = "_" + clean[1:] if clean.startswith(".") else clean
     short = clean.encode("utf-8")[:MAX_NAME_BYTES].decode("utf-8", "ignore")
@@ -256,25 +258,26 @@ def _planned_photos(versions: dict[str, str]) -> list[tuple[str, PlannedPhoto]]:
     """Each photo with its safe stem, in the order of the file names."""
     files = sorted(file for file in versions if "/" not in file and not file.lower().endswith(".txt"))
     stems = [_split_suffix(file)[0] for file in files]
-    keys = _unique_keys(files, stems)
+    safe_stems = [safe_key(stem) for stem in stems]
+    keys = _unique_keys(files, safe_stems)
     photos = []
-    for file, stem, key in zip(files, stems, keys, strict=True):
-        candidates = (f"{DETECTIONS}/{stem}.txt", f"{stem}.txt")
-        points = next((candidate for candidate in candidates if candidate in versions), None)
-        version = versions[file] if points is None else f"{versions[file]} {versions[points]}"
-        points_text = None if points is None else text_of_name(points)
-        photos.append((safe_key(stem), PlannedPhoto(key, text_of_name(file), points_text, version)))
+    for file, stem, safe_stem, key in zip(files, stems, safe_stems, keys, strict=True):
+        version, points = versions[file], None
+        for candidate in (f"{DETECTIONS}/{stem}.txt", f"{stem}.txt"):
+            if candidate in versions:
+                version, points = f"{version} {versions[candidate]}", text_of_name(candidate)
+                break
+        photos.append((safe_stem, PlannedPhoto(key, text_of_name(file), points, version)))
     return photos
 
 
-def _unique_keys(files: list[str], stems: list[str]) -> list[str]:
+def _unique_keys(files: list[str], safe_stems: list[str]) -> list[str]:
     """Stems where they are unique; else file names; else file names with a number."""
-    wanted = [safe_key(stem) for stem in stems]
-    counts = Counter(wanted)
+    counts = Counter(safe_stems)
     keys: dict[str, str] = {}
     used: set[str] = set()
-    for file, key in zip(files, wanted, strict=True):
-        further = _FURTHER_FACE.fullmatch(key)
+    for file, key in zip(files, safe_stems, strict=True):
+        further = _FURTHER_FACE.fullmatch(key) if "_face" in key else None
         if counts[key] == 1 and not (further and further[1] in counts):
             keys[file] = key
             used.add(key)
