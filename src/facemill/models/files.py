@@ -120,7 +120,9 @@ def _model_from(kind: str, arrays: dict[str, NDArray]) -> LinearModel | Bilinear
     topology = topology_from(arrays)
     albedo = (_floats(arrays["albedo_mean"]), _floats(arrays["albedo_basis"]))
     names = tuple(str(name) for name in arrays.get("blendshape_names", ()))
-    coefficients = _floats(arrays["blendshape_coefficients"]) if names else None
+    expressions = arrays["expression_basis"].shape[0] if kind == "linear" else arrays["core"].shape[1] - 1
+    empty = np.zeros((0, expressions))
+    coefficients = _floats(arrays["blendshape_coefficients"] if names else empty)
     first, second, third = (_floats(arrays[key]) for key in _KIND_KEYS[kind])
     maker = LinearModel if kind == "linear" else BilinearModel
     return maker(first, second, third, *albedo, topology, names, coefficients)

@@ -1,6 +1,6 @@
 """The surface of the embedded head: Catmull-Clark level 2 in the face, level 1 elsewhere, without cracks.
 
-Everything is linear in the base vertices, so that the bases are stored at the base level and subdivided at load.
+Everything is linear in the base vertices: the bases are stored at the base level and subdivided at load.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class HeadSurface:
 def mixed_surface(quads: NDArray, refined: NDArray[np.bool_], vertex_count: int) -> HeadSurface:
     """Subdivide all quads once and the `refined` ones twice (Catmull and Clark 1978).
 
-    Every vertex lies on the level-2 surface. A quad of level 1 that meets a refined one takes the points in the
-    middle of the shared edges among its corners and becomes a fan around its centre, so that no crack opens.
+    Every vertex lies on the level-2 surface. A quad of level 1 that meets a refined one takes the points in
+    the middle of the shared edges among its corners and becomes a fan around its centre: no crack opens.
 
     Args:
         quads: (Q, 4) base vertex ids.
@@ -58,7 +58,7 @@ def mixed_surface(quads: NDArray, refined: NDArray[np.bool_], vertex_count: int)
 
     fine = refined[parents1]
     open_edges = _edge_points_of(corners[fine[parents2]])
-    pieces = [(corners[fine[parents2]], parents1[parents2[fine[parents2]]])]
+    pieces: list[tuple[NDArray, NDArray]] = [(corners[fine[parents2]], parents1[parents2[fine[parents2]]])]
     meets_fine = np.zeros(len(quads1), dtype=bool)
     on_border = np.isin(corners[:, [1, 3]], open_edges) & ~fine[parents2][:, None]
     meets_fine[parents2[on_border.any(axis=1)]] = True
@@ -115,6 +115,6 @@ def _fan_triangles(
 
 
 def _other_end(corner: NDArray, after: NDArray, before: NDArray, centre: NDArray) -> NDArray[np.int64]:
-    """For each child the corner at the far end of the edge it begins: the sibling that ends with this edge."""
+    """For each child the corner at the far end of the edge it begins: the sibling that ends with it."""
     keys = {(int(c), int(e)): int(v) for c, e, v in zip(centre, before, corner, strict=True)}
     return np.array([keys[int(c), int(e)] for c, e in zip(centre, after, strict=True)], dtype=np.int64)

@@ -142,7 +142,7 @@ def vertex_ids(vertices: Tensor, count: int) -> Tensor:
         return vertices.nonzero()[:, 0]
     _expect("vertices", vertices.shape, vertices.ndim == 1, "(M,) ids or a mask")
     ids = vertices.to(torch.int64)
-    if ids.numel() and not (0 <= int(ids.min()) and int(ids.max()) < count):
+    if ids.numel() and (int(ids.min()) < 0 or int(ids.max()) >= count):
         raise ValueError(
             f"vertices: expected ids in 0..{count - 1}, found {int(ids.min())}..{int(ids.max())}"
         )

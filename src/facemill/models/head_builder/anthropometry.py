@@ -90,7 +90,7 @@ def place_measurements(parts: HeadParts, average: NDArray[np.float64]) -> Measur
 
 
 def read_anthropometry(path: str | Path) -> pd.DataFrame:
-    """The published means and standard deviations: one row per measurement and sex (`male`, `female`, `both`).
+    """Published means and standard deviations: a row per measurement and sex (`male`, `female`, `both`).
 
     Raises:
         FormatError: a column is missing or a figure is not a positive number.

@@ -1,4 +1,4 @@
-"""The texture atlas of the head: a large chart of the face, small ones for the rest and for what lies inside."""
+"""The texture atlas of the head: a large chart of the face, small ones for all the rest."""
 
 from __future__ import annotations
 

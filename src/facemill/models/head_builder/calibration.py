@@ -44,7 +44,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Published:
-    """Means and standard deviations (M, 2) of women and men, millimetres, in the order of the measurements."""
+    """Means and standard deviations (M, 2) of women and men, millimetres, in the measurements' order."""
 
     means: NDArray[np.float64]
     deviations: NDArray[np.float64]
@@ -73,8 +73,9 @@ def calibrate(
 ) -> Calibration:
     """Find slider means and spreads with which the sampled people measure as published.
 
-    Means: damped Gauss-Newton on the sliders of each sex and one common size. Spreads: the variances that remain
-    after sex, age, ancestry, muscle and weight are shared out among sliders and size by bounded least squares.
+    Means: damped Gauss-Newton on the sliders of each sex and one common size. Spreads: the variances that
+    remain after sex, age, ancestry, muscle and weight are shared out among sliders and size by bounded least
+    squares.
 
     Args:
         shapes_of: (people, slider means (2, modifiers)) -> shapes (N, V, 3) in millimetres.
@@ -120,7 +121,7 @@ def _fit_means(
 def _fit_spreads(
     start: Calibration, deviations: NDArray, slopes: NDArray, base: NDArray, published: Published
 ) -> Calibration:
-    """Share out the variance that sex, age, ancestry, muscle and weight (`base`) leave to sliders and size."""
+    """Share out what sex, age, ancestry, muscle and weight (`base`) leave of the variance."""
     unit = published.deviations.mean(axis=1) ** 2
     of_sliders = (start.size_mean * slopes * deviations) ** 2
     of_size = (0.02 * published.means.mean(axis=1, keepdims=True)) ** 2
@@ -162,7 +163,7 @@ def comparison(measured: NDArray, male: NDArray, names: tuple[str, ...], table: 
 def _figures(
     shapes_of: ShapesOf, measure: Measurements, calibration: Calibration, people: int, seed: int
 ) -> Published:
-    """Means and standard deviations (M, 2) of women and men before `size_mean`; the same people at every call."""
+    """Means and standard deviations (M, 2) of women and men before `size_mean`; the same people each time."""
     random = np.random.default_rng(seed)
     sampled = sample_people(people, calibration.deviations, calibration.size_deviation, random)
     values = measure(shapes_of(sampled, calibration.slider_means))

@@ -46,8 +46,8 @@ def expression_basis(
 ) -> ExpressionBasis:
     """Principal axes of random mixes about neutral, not about their mean: coefficient 0 is exactly neutral.
 
-    The unit is the root mean square of a component over the mixes. All axes are kept, so that every blendshape
-    is a combination of them.
+    The unit is the root mean square of a component over the mixes. All axes are kept, so that every
+    blendshape is a combination of them.
 
     Args:
         blendshapes: name -> (N, 3) millimetres at strength 1.
@@ -60,7 +60,7 @@ def expression_basis(
     flat = shapes.reshape(len(names), -1)
     scaled = flat * np.sqrt(np.repeat(weights, 3))
     # With mixes W and shapes B, the axes of (W B)ᵀ(W B) lie in the row space of B: decompose there.
-    left, lengths, axes = np.linalg.svd(scaled, full_matrices=False)
+    left, lengths, _ = np.linalg.svd(scaled, full_matrices=False)
     in_axes = mixes @ (left * lengths)
     variances, turn = np.linalg.eigh(in_axes.T @ in_axes / count)
     order = np.argsort(-variances)

@@ -98,11 +98,15 @@ def curves_of(parts: HeadParts, surface: HeadSurface, mean: NDArray) -> Curves:
     )
 
 
-def place_landmarks(curves: Curves, mean: NDArray, outside: NDArray, mirror: NDArray) -> NDArray[np.int64]:
+def place_landmarks(
+    curves: Curves, opened: NDArray, mean: NDArray, outside: NDArray, mirror: NDArray
+) -> NDArray[np.int64]:
     """Vertex ids (68,) in iBUG order.
 
     Args:
-        mean: (V, 3); outside: (V,) bool, skin of the face that can be seen; mirror: (V,).
+        curves: of `opened`, (V, 3), the mean head with its mouth open, where the lips can be told apart.
+        mean: (V, 3) with its mouth shut, for the outline of the face.
+        outside: (V,) bool, skin of the face that can be seen; mirror: (V,).
     """
     points = np.full((68, 3), np.nan)
     points[22:27] = [along(curves.brow, t) for t in (0.03, 0.27, 0.51, 0.75, 0.99)]
@@ -115,11 +119,12 @@ def place_landmarks(curves: Curves, mean: NDArray, outside: NDArray, mirror: NDA
     points[[57, 56, 55]] = [along(curves.outer_lower, t) for t in (0.0, 0.3, 0.64)]
     points[[62, 63, 64]] = [along(curves.inner_upper, t) for t in (0.0, 0.42, 1.0)]
     points[[66, 65]] = [along(curves.inner_lower, t) for t in (0.0, 0.42)]
-    points[8:17] = _jaw_line(mean[outside], eye_level=points[45, 1])
     known = np.flatnonzero(~np.isnan(points[:, 0]))
     candidates = np.flatnonzero(outside)
     ids = np.full(68, -1, dtype=np.int64)
-    ids[known] = candidates[cKDTree(mean[candidates]).query(points[known])[1]]
+    ids[known] = candidates[cKDTree(opened[candidates]).query(points[known])[1]]
+    jaw = _jaw_line(mean[outside], eye_level=points[45, 1])
+    ids[8:17] = candidates[cKDTree(mean[candidates]).query(jaw)[1]]
     missing = np.flatnonzero(ids < 0)
     ids[missing] = mirror[ids[np.array(MIRRORED)[missing]]]
     return ids
@@ -168,7 +173,7 @@ def _cut(mean: NDArray, candidates: NDArray, axis: NDArray, landmark: NDArray) -
 
 
 def _jaw_line(points: NDArray, eye_level: float) -> NDArray[np.float64]:
-    """Nine points along the outline of the face seen from the front, from the chin to the level of the eyes."""
+    """Nine points along the outline of the face seen from the front, from the chin to the eye level."""
     hull = points[ConvexHull(points[:, :2]).vertices]
     lower = hull[(hull[:, 1] < eye_level + 6.0) & (hull[:, 0] > -1e-6)]
     lower = lower[np.argsort(np.arctan2(lower[:, 0], -(lower[:, 1] - eye_level)))]

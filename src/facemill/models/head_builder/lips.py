@@ -28,7 +28,7 @@ class LipSeal:
 
     gap: NDArray[np.float64]
     fields: NDArray[np.float64]
-    gain: NDArray[np.float64]
+    gain: NDArray[np.floating]
     rest: float
 
     def __call__(self, shapes: NDArray) -> NDArray[np.float64]:

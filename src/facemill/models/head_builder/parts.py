@@ -37,7 +37,7 @@ class HeadParts:
         source: (N,) id of each vertex in MakeHuman's base mesh.
         quads: (Q, 4) vertex ids of the head.
         part: (Q,) SKIN, LEFT_EYE, ...
-        pocket: (Q,) skin that is never seen from outside: 1 mouth cavity, 2 and 3 the eye sockets, 0 elsewhere.
+        pocket: (Q,) skin never seen from outside: 1 mouth cavity, 2 and 3 the eye sockets, 0 elsewhere.
         refined: (Q,) subdivided twice.
         mirror: (N,) the vertex on the other side.
     """
@@ -55,8 +55,7 @@ class HeadParts:
 
     def local(self, source_ids: NDArray | list[int]) -> NDArray[np.int64]:
         """Head ids of base-mesh ids."""
-        found = np.searchsorted(self.source, source_ids)
-        return found
+        return np.searchsorted(self.source, source_ids)
 
 
 def cut_head(mesh: BaseMesh, average: NDArray[np.float64]) -> HeadParts:
@@ -71,10 +70,10 @@ def cut_head(mesh: BaseMesh, average: NDArray[np.float64]) -> HeadParts:
     neck = loops.loop(NAPE, towards_left)
     skin = body[_patch(body, [neck], NOSE_TIP)]
     pieces, labels = [skin], [np.full(len(skin), SKIN)]
-    for part, group in _GROUPS.items():
+    for label, group in _GROUPS.items():
         piece = mesh.quads[mesh.groups == group]
         pieces.append(piece)
-        labels.append(np.full(len(piece), part))
+        labels.append(np.full(len(piece), label))
     quads, part = np.concatenate(pieces), np.concatenate(labels)
     source, numbered = np.unique(quads, return_inverse=True)
     local_quads = numbered.reshape(-1, 4)

@@ -79,12 +79,15 @@ def modifiers_of(
     modifiers = []
     for name, members in groups.items():
         if name.startswith("asym/"):
-            plus, minus = (members[0][1],), (members[1][1],)
+            plus_targets: tuple[str, ...] = (members[0][1],)
+            minus_targets: tuple[str, ...] = (members[1][1],)
         else:
-            plus, minus = tuple(plus for _, plus in members), tuple(minus for minus, _ in members)
-        movement = max(np.linalg.norm(targets[t], axis=1).max() for t in (*plus, *minus) if t)
+            plus_targets = tuple(plus for _, plus in members)
+            minus_targets = tuple(minus for minus, _ in members)
+        used = [target for target in (*plus_targets, *minus_targets) if target]
+        movement = max(float(np.linalg.norm(targets[target], axis=1).max()) for target in used)
         deviation = min(largest_deviation, largest_movement / movement)
-        modifiers.append(Modifier(name, plus, minus, deviation))
+        modifiers.append(Modifier(name, plus_targets, minus_targets, deviation))
     return modifiers
 
 
@@ -139,7 +142,8 @@ def target_weights(
 
 def _opposite_pairs(targets: Mapping[str, NDArray]) -> list[tuple[str, str]]:
     """(minus, plus) of every target; minus is "" where a target has no opposite."""
-    pairs, used = [], set()
+    pairs: list[tuple[str, str]] = []
+    used: set[str] = set()
     for name in targets:
         if name in used:
             continue

@@ -1,17 +1,18 @@
 """Painting skin: colours of random people on the mean head, and their principal components.
 
-Tone follows two absorbers, melanin and haemoglobin (Tsumura et al. 2003), here as exponents fitted by eye to
-file values; what varies beside tone is listed in `Complexion`. Pores and wrinkles are not painted: they are detail.
+Tone follows two absorbers, melanin and haemoglobin (Tsumura et al. 2003), here as exponents fitted by eye
+to file values; what varies beside tone is listed in `Complexion`. Pores and wrinkles are not painted: they
+are detail.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facemill.models.head_builder.skin_points import Field, SkinPoints, _step
+from facemill.models.head_builder.skin_points import Field, SkinPoints, smooth_step
 
 _LIGHT = np.array([0.86, 0.685, 0.585])
 _MELANIN = np.array([0.80, 0.98, 1.14])
@@ -73,7 +74,7 @@ def random_complexion(random: np.random.Generator) -> Complexion:
         haemoglobin=float(random.normal(0, 0.14)),
         carotene=float(random.normal(0, 0.25)),
         hair=_between(_HAIRS, hair_place),
-        brow_density=float(random.uniform(0.25, 1.0)),
+        brow_density=float(random.uniform(0.45, 1.0)),
         brow_width=float(random.uniform(0.6, 1.35)),
         brow_height=float(random.normal(0, 1.2)),
         brow_arch=float(random.normal(0, 1.2)),
@@ -83,7 +84,7 @@ def random_complexion(random: np.random.Generator) -> Complexion:
         moustache=float(random.choice([0.0, random.uniform(0, 0.6)], p=[0.8, 0.2])),
         lip_redness=float(random.uniform(0.2, 1.0)),
         lip_darkness=float(random.uniform(0.0, 0.5)),
-        lipstick=float(random.choice([0.0, random.uniform(0.2, 0.9)], p=[0.75, 0.25])),
+        lipstick=float(random.choice([0.0, random.uniform(0.2, 0.9)], p=[0.82, 0.18])),
         lipstick_colour=np.array(
             [random.uniform(0.45, 0.75), random.uniform(0.10, 0.36), random.uniform(0.14, 0.40)]
         ),
@@ -103,15 +104,6 @@ def random_complexion(random: np.random.Generator) -> Complexion:
     )
 
 
-def average_complexion(people: list[Complexion]) -> Complexion:
-    """The mean of each amount."""
-    means = {}
-    for item in fields(Complexion):
-        mean = np.mean([getattr(person, item.name) for person in people], axis=0)
-        means[item.name] = mean if np.ndim(mean) else float(mean)
-    return Complexion(**means)
-
-
 def paint(points: SkinPoints, person: Complexion, random: np.random.Generator) -> NDArray[np.float32]:
     """Colours (n, 3) of one person, 0..1, file values."""
     melanin, blood = _pigments(points, person, random)
@@ -127,7 +119,7 @@ def paint(points: SkinPoints, person: Complexion, random: np.random.Generator) -
     skin = _paint_hair(skin, points, person, random)
     skin = _paint_lashes(skin, points, person)
     # Deep in nostrils and ears no light comes back; the shading of the renderer knows nothing of that.
-    skin *= (0.12 + 0.88 * _step(points.openness, 0.02, 0.24))[:, None]
+    skin *= (0.12 + 0.88 * smooth_step(points.openness, 0.02, 0.24))[:, None]
     return np.clip(_paint_inner_parts(skin, points, person), 0.01, 0.98).astype(np.float32)
 
 
@@ -159,7 +151,7 @@ def _pigments(points: SkinPoints, person: Complexion, random: np.random.Generato
 
 def _paint_lips(skin: Field, points: SkinPoints, person: Complexion) -> Field:
     natural = skin * np.exp(
-        -person.lip_redness * np.array([0.10, 0.46, 0.36])
+        -person.lip_redness * np.array([0.08, 0.36, 0.28])
         - person.lip_darkness * np.array([0.30, 0.34, 0.28])
     )
     lips = _mix(
@@ -168,16 +160,16 @@ def _paint_lips(skin: Field, points: SkinPoints, person: Complexion) -> Field:
         np.full(len(skin), person.lipstick),
     )
     lips = lips * (1 - 0.30 * np.exp(-points.mouth.distance / 1.4))[:, None]
-    return _mix(skin, lips, _step(points.lips, 0.15, 0.85))
+    return _mix(skin, lips, smooth_step(points.lips, 0.15, 0.85))
 
 
 def _paint_hair(skin: Field, points: SkinPoints, person: Complexion, random: np.random.Generator) -> Field:
     brow = points.brow
     height = person.brow_height + person.brow_arch * np.sin(np.pi * np.clip(brow.share, 0, 1)) ** 2
-    half = 4.3 * person.brow_width * (1 - 0.62 * brow.share) * _step(brow.share, -0.04, 0.10)
+    half = 4.3 * person.brow_width * (1 - 0.62 * brow.share) * smooth_step(brow.share, -0.04, 0.10)
     across = np.hypot(np.maximum(brow.distance**2 - brow.above**2, 0) ** 0.5, brow.above - height)
     strands = 0.90 + 0.10 * smooth_noise(points.position * [1.0, 0.45, 1.0], 1.6, random)
-    density = person.brow_density * _step(half - across, -1.4, 1.6) * strands * (half > 0.2)
+    density = person.brow_density * smooth_step(half - across, -1.4, 1.6) * strands * (half > 0.2)
     painted = _mix(skin, person.hair * 0.9 + 0.1 * skin, np.clip(density, 0, 0.92) * points.face)
     line = points.position[:, 1] * 0.02 - person.hairline * 0.02
     scalp = np.clip(points.scalp * (1 + 0.6 * np.tanh(line) * (points.scalp < 0.98)), 0, 1)
@@ -204,11 +196,11 @@ def _paint_inner_parts(skin: Field, points: SkinPoints, person: Complexion) -> F
     rim = np.clip((points.gaze - 0.75) / 0.6, 0, 1)[:, None]
     ball = sclera * (1 - rim * np.array([0.08, 0.20, 0.22]))
     iris = person.iris * (0.75 + 0.5 * np.clip(points.gaze / 0.36, 0, 1))[:, None]
-    ball = _mix(ball, iris, _step(0.40 - points.gaze, -0.035, 0.035))
+    ball = _mix(ball, iris, smooth_step(0.40 - points.gaze, -0.035, 0.035))
     ball = _mix(
         ball, np.full(3, 0.10) * person.iris / 0.3, 0.55 * np.exp(-(((points.gaze - 0.385) / 0.04) ** 2))
     )
-    ball = _mix(ball, np.full(3, 0.02), _step(0.155 - points.gaze, -0.04, 0.04))
+    ball = _mix(ball, np.full(3, 0.02), smooth_step(0.155 - points.gaze, -0.04, 0.04))
     shadow = np.exp(-np.clip(points.upper_lid.distance, 0, None) / 2.2) * (points.gaze < 1.4)
     ball = ball * (1 - 0.55 * shadow)[:, None]
     painted = _mix(skin, ball, points.eyeball)
@@ -216,17 +208,19 @@ def _paint_inner_parts(skin: Field, points: SkinPoints, person: Complexion) -> F
     cavity = np.array([0.50, 0.24, 0.22]) * np.exp(-depth / 9.0) + np.array([0.035, 0.012, 0.012])
     lining = (
         np.array([0.66, 0.40, 0.37])
-        * np.exp(-0.12 * np.minimum(points.upper_lid.distance, points.lower_lid.distance))[:, None]
+        * np.exp(-0.035 * np.minimum(points.upper_lid.distance, points.lower_lid.distance))[:, None]
     )
     painted = _mix(painted, cavity, points.mouth_pocket)
     painted = _mix(painted, lining, points.socket)
     teeth = np.array([0.80, 0.775, 0.71]) * np.exp(-np.clip(depth - 12.0, 0, None) / 26.0)
     painted = _mix(painted, teeth, points.teeth)
-    return _mix(painted, np.array([0.58, 0.30, 0.29]) * np.exp(-depth / 45.0), points.tongue)
+    return _mix(
+        painted, np.array([0.58, 0.30, 0.29]) * np.exp(-np.clip(depth - 18.0, 0, None) / 40.0), points.tongue
+    )
 
 
 def smooth_noise(position: Field, scale: float, random: np.random.Generator, waves: int = 14) -> Field:
-    """Random field (n,), mean 0, deviation 1, correlated over about `scale` millimetres (random Fourier waves)."""
+    """Random field (n,), mean 0, deviation 1, correlated over about `scale` millimetres (Fourier waves)."""
     frequency = random.normal(0, 1 / scale, (waves, 3)).astype(np.float32)
     phase = random.uniform(0, 2 * np.pi, waves).astype(np.float32)
     waves_at = np.cos(position.astype(np.float32) @ frequency.T + phase)

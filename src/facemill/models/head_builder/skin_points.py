@@ -102,7 +102,7 @@ def measure_points(
         position=position,
         lips=lips,
         ears=ears,
-        scalp=skin * _scalp(folded, sellion, curves.brow) * (1 - _step(ears, 0.1, 0.6)),
+        scalp=skin * _scalp(folded, sellion, curves.brow) * (1 - smooth_step(ears, 0.1, 0.6)),
         beard=skin * (1 - lips) * np.maximum(_beard(folded, corner, chin_level), 0.8 * moustache),
         moustache=skin * (1 - lips) * moustache,
         face=face,
@@ -127,7 +127,7 @@ def measure_points(
     )
 
 
-def _step(value: Field, low: float, high: float) -> Field:
+def smooth_step(value: Field, low: float, high: float) -> Field:
     """Smooth step from 0 at `low` to 1 at `high`."""
     share = np.clip((value - low) / (high - low), 0, 1)
     return share * share * (3 - 2 * share)
@@ -153,9 +153,11 @@ def _scalp(folded: Field, sellion: Field, brow: Field) -> Field:
     """Where hair grows: behind a hairline high on the forehead, at the temples and down the nape."""
     x, y, z = folded.T
     height, depth = y - sellion[1], sellion[2] - z
-    front = _step(height - 0.004 * x**2 * (x > 25) - 72.0 + 0.25 * depth, -5.0, 6.0)
-    temple = _step(depth - 60.0 - 0.35 * np.clip(30 - height, 0, 60), -4.0, 6.0) * _step(height, -12.0, 14.0)
-    nape = _step(depth, 118.0, 138.0) * _step(height, -62.0, -38.0)
+    front = smooth_step(height - 0.004 * np.clip(x - 14.0, 0, None) ** 2 - 72.0 + 0.25 * depth, -5.0, 6.0)
+    temple = smooth_step(depth - 60.0 - 0.35 * np.clip(30 - height, 0, 60), -4.0, 6.0) * smooth_step(
+        height, -12.0, 14.0
+    )
+    nape = smooth_step(depth, 118.0, 138.0) * smooth_step(height, -62.0, -38.0)
     return np.maximum.reduce([front, temple, nape])
 
 
@@ -163,8 +165,8 @@ def _beard(folded: Field, corner: Field, chin_level: float) -> Field:
     """Chin, jaw and the upper throat."""
     x, y, z = folded.T
     line = corner[1] + 2.0 + 0.55 * np.clip(x - corner[0] - 6, 0, None)
-    in_front = _step(z - (corner[2] - 82.0), -10.0, 12.0)
-    return _step(line - y, -8.0, 10.0) * in_front * _step(y - chin_level, -40.0, -18.0)
+    in_front = smooth_step(z - (corner[2] - 82.0), -10.0, 12.0)
+    return smooth_step(line - y, -8.0, 10.0) * in_front * smooth_step(y - chin_level, -40.0, -18.0)
 
 
 def _moustache(folded: Field, curves: Curves) -> Field:
@@ -174,12 +176,12 @@ def _moustache(folded: Field, curves: Curves) -> Field:
     top = np.interp(
         x, [0.0, base[-1, 0], corner[0] + 8], [base[0, 1] - 1.5, base[-1, 1] - 3.0, corner[1] + 3.0]
     )
-    sides = _step(corner[0] + 9 - x, 0.0, 9.0) * _step(y - corner[1], -14.0, 2.0)
+    sides = smooth_step(corner[0] + 9 - x, 0.0, 9.0) * smooth_step(y - corner[1], -14.0, 2.0)
     return (
-        _step(top - y, -2.5, 4.0)
+        smooth_step(top - y, -2.5, 4.0)
         * sides
-        * _step(z - (lip[2] - 24), 0, 8)
-        * _step(y - corner[1] + 4, -9.0, 2.0)
+        * smooth_step(z - (lip[2] - 24), 0, 8)
+        * smooth_step(y - corner[1] + 4, -9.0, 2.0)
     )
 
 
