@@ -65,7 +65,7 @@ def evaluate_mesh(
     prediction_landmarks: FloatArray,
     scan_points: FloatArray,
     scan_landmarks: FloatArray,
-    tolerance: float = 2e-3,
+    tolerance: float = 5e-3,
 ) -> MiccResult:
     """Align a prediction to a cropped scan and take the point-to-plane RMSE.
 

@@ -83,9 +83,9 @@ def score(
         raise PhotoError("bad_landmarks", f"landmarks of {name}: {fault}")
     surface = index_surface(vertices, prediction.triangles, settings.engine)
     gap = float(surface.closest(landmarks).distances.max())
-    extent = float(np.ptp(vertices[np.unique(prediction.triangles)], axis=0).max())
     eye_distance = float(np.linalg.norm(landmarks[3] - landmarks[0]))
     if gap > MAX_GAP * eye_distance:
+        extent = float(np.ptp(vertices[np.unique(prediction.triangles)], axis=0).max())
         raise PhotoError(
             "bad_landmarks",
             f"landmarks of {name} lie up to {gap:.4g} away from its surface (outer eye corners "

@@ -12,8 +12,7 @@ from facemill.geometry.closest_point import ClosestPoints
 from facemill.geometry.mesh import FloatArray
 from facemill.geometry.similarity import Similarity
 
-SUBSET = 700  # points that steer until the step is small; then all points decide
-SUBSET_TOLERANCE = 0.05  # mm
+SUBSETS = ((600, 0.05), (2000, 0.02))  # points that steer until the step is below so many mm; then all do
 ON_EDGE = 1e-9  # barycentric weight below which a closest point lies on an edge or a corner
 SCALE_RANGE = 2.5  # a start that shrinks or grows by more than this has left the face
 FAR_TURN = np.radians(20)
@@ -26,7 +25,7 @@ class Registration:
 
     scan_from_prediction: x = s R p + t, millimetres of the scan.
     distances: (N,) unsigned, from each scan point to the nearest point of the moved surface, mm of the scan.
-    iterations: steps over all points, including rejected ones.
+    iterations: steps tried, over subsets and over all points.
     converged: the last step moved the points by less than the tolerance.
     """
 
@@ -46,7 +45,7 @@ def register(
     surface: SurfaceIndex,
     start: Similarity,
     with_scale: bool = True,
-    tolerance: float = 2e-3,
+    tolerance: float = 5e-3,
     max_iterations: int = 100,
     turned_starts: bool = False,
 ) -> Registration:
@@ -78,17 +77,24 @@ def register(
     points = np.asarray(points, dtype=np.float64)
     if points.ndim != 2 or points.shape[1] != 3 or len(points) < 7:
         raise ValueError(f"points must have shape (N, 3) with N at least 7, not {points.shape}")
-    subset = points[:: max(1, len(points) // SUBSET)]
-    best, steps, _ = _descend(subset, surface, start, with_scale, SUBSET_TOLERANCE, max_iterations)
+    (count, coarse), *finer = SUBSETS
+    subset = points[:: max(1, len(points) // count)]
+    best, steps, _ = _descend(subset, surface, start, with_scale, coarse, max_iterations)
     if turned_starts or _far(best.similarity, start):
         for turned in _turned(start, points.mean(axis=0), with_scale):
-            other, more, _ = _descend(subset, surface, turned, with_scale, SUBSET_TOLERANCE, max_iterations)
+            other, more, _ = _descend(subset, surface, turned, with_scale, coarse, max_iterations)
             steps += more
             ratio = other.similarity.scale / start.scale
             if 1 / SCALE_RANGE < ratio < SCALE_RANGE and other.objective < best.objective:
                 best = other
-    state, last, converged = _descend(points, surface, best.similarity, with_scale, tolerance, max_iterations)
-    return Registration(state.similarity, state.distances, steps + last, converged)
+    converged = False
+    for count, limit in (*finer, (len(points), tolerance)):
+        subset = points[:: max(1, len(points) // count)]
+        best, more, converged = _descend(
+            subset, surface, best.similarity, with_scale, max(limit, tolerance), max_iterations
+        )
+        steps += more
+    return Registration(best.similarity, best.distances, steps, converged)
 
 
 @dataclass(frozen=True)
@@ -172,11 +178,20 @@ def _rows(arms: FloatArray, directions: FloatArray) -> FloatArray:
 
 
 def _metric(arms: FloatArray) -> FloatArray:
-    """sum A^T A over the points: (7, 7)."""
-    return sum(
-        (rows.T @ rows for rows in (_rows(arms, np.broadcast_to(axis, arms.shape)) for axis in np.eye(3))),
-        start=np.zeros((7, 7)),
-    )
+    """sum A^T A over the points, (7, 7), in closed form.
+
+    With A = [-[q]x, 1, q]: turn-turn |q|^2 - q q^T, turn-shift [q]x, shift-scale q, scale-scale |q|^2.
+    """
+    products, total = arms.T @ arms, arms.sum(axis=0)
+    x, y, z = total
+    metric = np.zeros((7, 7))
+    metric[:3, :3] = np.trace(products) * np.eye(3) - products
+    metric[:3, 3:6] = [[0, -z, y], [z, 0, -x], [-y, x, 0]]
+    metric[3:6, :3] = metric[:3, 3:6].T
+    metric[3:6, 3:6] = len(arms) * np.eye(3)
+    metric[3:6, 6] = metric[6, 3:6] = total
+    metric[6, 6] = np.trace(products)
+    return metric
 
 
 def barycentric_weights(surface: SurfaceIndex, closest: ClosestPoints) -> FloatArray:

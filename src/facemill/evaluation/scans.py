@@ -72,7 +72,7 @@ class ScanComparison:
         }
 
 
-def compare_to_scan(
+def evaluate_scan(
     prediction: Mesh, scan: Mesh, settings: ScanSettings, names: tuple[str, str] = ("prediction", "scan")
 ) -> ScanComparison:
     """Measure a prediction (F triangles, mm) against a scan in the same frame.

@@ -86,7 +86,7 @@ class NowSettings(Settings):
     )
     directions: int = Field(default=48, ge=6, le=1000, description="Outside directions for visible_only.")
     tolerance: float = Field(
-        default=2e-3, gt=0, description="Mean movement of the scan points, mm, at which the alignment ends."
+        default=5e-3, gt=0, description="Mean movement of the scan points, mm, at which the alignment ends."
     )
     max_iterations: int = Field(default=100, ge=1, description="Steps of the alignment at most.")
     curve_end: float = Field(default=8.0, gt=0, description="Right end of the cumulative curve, mm.")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
-from facemill.evaluation.scans import compare_to_scan, on_border, vertex_areas, weighted_quantile, write_scan
+from facemill.evaluation.scans import evaluate_scan, on_border, vertex_areas, weighted_quantile, write_scan
 from facemill.evaluation.settings import ScanSettings
 from facemill.evaluation.surface_index import LibiglIndex
 from facemill.geometry.mesh import Mesh
@@ -30,7 +30,7 @@ def square(x0, x1, y0, y1, z, cells=4, slope=0.0):
 
 def test_parallel_squares_by_hand():
     # The prediction reaches 1 mm beyond the scan on every side and is 0.3 mm above it.
-    comparison = compare_to_scan(square(-11, 11, -11, 11, 0.3, 22), square(-10, 10, -10, 10, 0), SETTINGS)
+    comparison = evaluate_scan(square(-11, 11, -11, 11, 0.3, 22), square(-10, 10, -10, 10, 0), SETTINGS)
     np.testing.assert_allclose(comparison.accuracy, 0.3, atol=1e-12)
     np.testing.assert_allclose(comparison.completeness, 0.3, atol=1e-12)
     assert comparison.border_vertices == 23**2 - 19**2  # those beyond or above the rim
@@ -43,31 +43,31 @@ def test_parallel_squares_by_hand():
 
 def test_what_the_prediction_lacks_is_incompleteness():
     # The prediction covers x <= 0 only; the farthest scan point is 10 mm away, 1/2 of the area is covered.
-    comparison = compare_to_scan(square(-10, 0, -10, 10, 0, 20), square(-10, 10, -10, 10, 0, 20), SETTINGS)
+    comparison = evaluate_scan(square(-10, 0, -10, 10, 0, 20), square(-10, 10, -10, 10, 0, 20), SETTINGS)
     summary = comparison.summary(SETTINGS, "other")
     assert summary["accuracy"]["mean"] == 0
     # distances max(x, 0) at x = -10..10, the outer columns with half weight: (1 + .. + 9 + 5) / 20
     assert summary["completeness"]["mean"] == pytest.approx(50 / 20)
     assert summary["completeness"]["within"]["0.1"] == pytest.approx(0.525)
-    capped = compare_to_scan(
+    capped = evaluate_scan(
         square(-10, 0, -10, 10, 0, 20), square(-10, 10, -10, 10, 0, 20), ScanSettings(max_distance=4.0)
     )
     assert capped.completeness.max() == 4.0
 
 
 def test_normal_error_of_a_tilted_square_and_of_a_flipped_one():
-    tilted = compare_to_scan(
+    tilted = evaluate_scan(
         square(-10, 10, -10, 10, 0, slope=np.tan(np.radians(20))), square(-9, 9, -9, 9, 0), SETTINGS
     )
     np.testing.assert_allclose(tilted.normal_errors, 20, atol=1e-4)
     flat = square(-10, 10, -10, 10, 0)
-    flipped = compare_to_scan(Mesh(flat.vertices, flat.triangles[:, ::-1]), square(-9, 9, -9, 9, 0), SETTINGS)
+    flipped = evaluate_scan(Mesh(flat.vertices, flat.triangles[:, ::-1]), square(-9, 9, -9, 9, 0), SETTINGS)
     np.testing.assert_allclose(flipped.normal_errors, 180, atol=1e-3)
 
 
 def test_a_surface_is_at_distance_zero_from_itself():
     face = face_grid(31, 37)
-    comparison = compare_to_scan(face, face, SETTINGS)
+    comparison = evaluate_scan(face, face, SETTINGS)
     assert comparison.accuracy.max() < 1e-10 and comparison.completeness.max() < 1e-10
     assert comparison.normal_errors.max() < 0.1
 
@@ -77,8 +77,8 @@ def test_a_surface_is_at_distance_zero_from_itself():
 def test_distances_scale_with_the_meshes_and_do_not_turn(factor, angles):
     turn = Rotation.from_rotvec(angles).as_matrix()
     first, second = face_grid(15, 18), face_grid(21, 25)
-    plain = compare_to_scan(first, second, SETTINGS)
-    moved = compare_to_scan(
+    plain = evaluate_scan(first, second, SETTINGS)
+    moved = evaluate_scan(
         first.with_vertices(factor * first.vertices @ turn.T + 5.0),
         second.with_vertices(factor * second.vertices @ turn.T + 5.0),
         SETTINGS,
@@ -96,7 +96,7 @@ def test_a_finer_mesh_is_no_other_sample():
     )
     flat = square(-12, 12, -12, 12, 0)
     even, mixed = (
-        compare_to_scan(flat, scan, SETTINGS).summary(SETTINGS, "other") for scan in (coarse, uneven)
+        evaluate_scan(flat, scan, SETTINGS).summary(SETTINGS, "other") for scan in (coarse, uneven)
     )
     assert mixed["completeness"]["mean"] == pytest.approx(even["completeness"]["mean"], rel=0.12)
 
@@ -118,18 +118,18 @@ def test_other_units_frames_and_empty_surfaces_are_named():
     face = face_grid(15, 18)
     metres = face.with_vertices(face.vertices / 1000)
     with pytest.raises(FormatError, match=r"(?s)a\.obj and b\.ply do not belong together.*same unit"):
-        compare_to_scan(metres, face, SETTINGS, ("a.obj", "b.ply"))
+        evaluate_scan(metres, face, SETTINGS, ("a.obj", "b.ply"))
     with pytest.raises(FormatError, match="do not belong together"):
-        compare_to_scan(face.with_vertices(face.vertices + 900), face, SETTINGS)
+        evaluate_scan(face.with_vertices(face.vertices + 900), face, SETTINGS)
     with pytest.raises(FormatError, match=r"b\.ply has no surface"):
-        compare_to_scan(face, Mesh(face.vertices, np.zeros((0, 3), int)), SETTINGS, ("a.obj", "b.ply"))
+        evaluate_scan(face, Mesh(face.vertices, np.zeros((0, 3), int)), SETTINGS, ("a.obj", "b.ply"))
     with pytest.raises(FormatError, match="lies beside"):
-        compare_to_scan(face.with_vertices(face.vertices + [160, 0, 0]), face, SETTINGS)
+        evaluate_scan(face.with_vertices(face.vertices + [160, 0, 0]), face, SETTINGS)
 
 
 def test_files_are_written(tmp_path):
     scan = face_grid(31, 37)
-    comparison = compare_to_scan(scan.with_vertices(scan.vertices + [0, 0, 0.2]), scan, SETTINGS)
+    comparison = evaluate_scan(scan.with_vertices(scan.vertices + [0, 0, 0.2]), scan, SETTINGS)
     paths = [tmp_path / name for name in ("one.json", "one.svg", "one.png")]
     write_scan(comparison, scan, SETTINGS, "synthetic", "one", *paths)
     summary = json.loads(paths[0].read_text())
