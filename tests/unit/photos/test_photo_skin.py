@@ -57,7 +57,7 @@ def direct_posterior(colour: np.ndarray, prior: float) -> float:
 @given(st.tuples(*[st.integers(0, 255)] * 3), st.floats(0.05, 0.95))
 def test_any_colour_agrees_with_the_direct_formula(colour, prior):
     expected = direct_posterior(np.array(colour), prior)
-    assert skin_posterior(np.array(colour), MIXTURE, prior) == pytest.approx(expected, abs=2e-6)
+    assert skin_posterior(np.array(colour), MIXTURE, prior) == pytest.approx(expected, abs=1e-9)
 
 
 def test_an_image_of_several_blocks_is_the_same_as_its_pixels():
