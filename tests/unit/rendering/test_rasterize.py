@@ -178,6 +178,18 @@ def test_differentiable_barycentrics_repeat_the_rasteriser(dtype: torch.dtype, t
     assert_close(u, columns.double(), rtol=0, atol=2e-3 if dtype == torch.float32 else 1e-9)
 
 
+def test_each_picture_of_a_batch_reads_its_own_vertices_and_attributes() -> None:
+    first = on_screen([[-1.0, -1], [9, -1], [-1, 9]])
+    vertices = torch.cat([first, on_screen([[0.0, -2], [12, 0], [-1, 7]], [100.0, 140.0, 90.0])])
+    triangles = torch.tensor([[0, 2, 1]])
+    attributes = torch.tensor([[[1.0], [1], [1]], [[5.0], [5], [5]]], dtype=torch.float64)
+    found = rasterize(vertices, triangles, IDENTITY, (3, 3))
+    again = differentiable_barycentrics(found, vertices, triangles, IDENTITY)
+    assert_close(again, found.barycentrics)
+    picture = interpolate(found, again, attributes, triangles)
+    assert picture[0, 1, 1, 0] == pytest.approx(1.0) and picture[1, 1, 1, 0] == pytest.approx(5.0)
+
+
 def test_interpolation_gradients() -> None:
     vertices = on_screen([[-1.0, -2], [9, 0], [0, 8], [8, 7]], [100.0, 130.0, 90.0, 120.0]).repeat(2, 1, 1)
     triangles = torch.tensor([[0, 2, 1], [1, 2, 3]])
