@@ -100,13 +100,15 @@ def test_planning_again_touches_only_the_manifest_of_a_changed_photo(tmp_path):
     assert changed(before, states(tmp_path / "p")) == {f"{shard_of(plan, '3')}.json"}
 
 
-def test_a_new_points_file_changes_the_manifest_of_its_photo(tmp_path):
+def test_a_new_or_edited_points_file_changes_the_manifest_of_its_photo(tmp_path):
     folder = fill(tmp_path / "in", *(f"{number}.jpg" for number in range(20)))
     plan = plan_photo_set("s", folder, tmp_path / "p", 4)
-    before = states(tmp_path / "p")
-    fill(folder / "detections", "5.txt")
-    plan_photo_set("s", folder, tmp_path / "p", 4)
-    assert changed(before, states(tmp_path / "p")) == {f"{shard_of(plan, '5')}.json"}
+    for content in ("1 2\n", "1 2.5\n"):
+        before = states(tmp_path / "p")
+        fill(folder / "detections")
+        (folder / "detections" / "5.txt").write_text(content)
+        plan_photo_set("s", folder, tmp_path / "p", 4)
+        assert changed(before, states(tmp_path / "p")) == {f"{shard_of(plan, '5')}.json"}
 
 
 def test_shards_stay_while_photos_are_added_and_are_renewed_beyond_twice_their_size(tmp_path, caplog):
