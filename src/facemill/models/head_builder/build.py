@@ -110,7 +110,7 @@ def build_head_model(
     albedo_mean, albedo_basis = _albedo(points, mirror, surface, settings)
     outer = (part == SKIN) & (pocket == 0) & (masks["ears"] < 0.2)
     opened = mean + 0.5 * (surface.operator @ blendshapes["jawOpen"].astype(np.float64))
-    landmarks = place_landmarks(curves_of(parts, surface, opened), opened, mean, face, mirror)
+    landmarks = place_landmarks(curves, mean, curves_of(parts, surface, opened), opened, face, mirror)
     atlas = lay_out(parts, surface, mean)
     regions = name_regions(points, curves, part, pocket, face)
     topology = Topology(

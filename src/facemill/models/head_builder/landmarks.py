@@ -99,32 +99,33 @@ def curves_of(parts: HeadParts, surface: HeadSurface, mean: NDArray) -> Curves:
 
 
 def place_landmarks(
-    curves: Curves, opened: NDArray, mean: NDArray, outside: NDArray, mirror: NDArray
+    shut: Curves, mean: NDArray, opened: Curves, opened_mean: NDArray, outside: NDArray, mirror: NDArray
 ) -> NDArray[np.int64]:
     """Vertex ids (68,) in iBUG order.
 
     Args:
-        curves: of `opened`, (V, 3), the mean head with its mouth open, where the lips can be told apart.
-        mean: (V, 3) with its mouth shut, for the outline of the face.
+        shut: lines of `mean` (V, 3), the mean head.
+        opened: lines of `opened_mean` (V, 3), the same with its mouth open: only there can the vertices of the
+            two lips be told apart where the lips meet.
         outside: (V,) bool, skin of the face that can be seen; mirror: (V,).
     """
     points = np.full((68, 3), np.nan)
-    points[22:27] = [along(curves.brow, t) for t in (0.03, 0.27, 0.51, 0.75, 0.99)]
-    points[27:31] = [along(curves.bridge, t) for t in (0.0, 1 / 3, 2 / 3, 1.0)]
-    points[33:36] = [along(curves.nostril_base, t) for t in (0.0, 0.52, 1.0)]
-    points[[42, 43, 44, 45]] = [along(curves.lid_upper, t) for t in (0.0, 1 / 3, 2 / 3, 1.0)]
-    points[[47, 46]] = [along(curves.lid_lower, t) for t in (1 / 3, 2 / 3)]
-    peak = _peak_of_bow(curves.outer_upper)
-    points[[51, 52, 53, 54]] = [along(curves.outer_upper, t) for t in (0.0, peak, 0.5 + peak / 2, 1.0)]
-    points[[57, 56, 55]] = [along(curves.outer_lower, t) for t in (0.0, 0.3, 0.64)]
-    points[[62, 63, 64]] = [along(curves.inner_upper, t) for t in (0.0, 0.42, 1.0)]
-    points[[66, 65]] = [along(curves.inner_lower, t) for t in (0.0, 0.42)]
-    known = np.flatnonzero(~np.isnan(points[:, 0]))
-    candidates = np.flatnonzero(outside)
+    points[22:27] = [along(shut.brow, t) for t in (0.03, 0.27, 0.51, 0.75, 0.99)]
+    points[27:31] = [along(shut.bridge, t) for t in (0.0, 1 / 3, 2 / 3, 1.0)]
+    points[33:36] = [along(shut.nostril_base, t) for t in (0.0, 0.52, 1.0)]
+    points[[42, 43, 44, 45]] = [along(shut.lid_upper, t) for t in (0.0, 1 / 3, 2 / 3, 1.0)]
+    points[[47, 46]] = [along(shut.lid_lower, t) for t in (1 / 3, 2 / 3)]
+    peak = _peak_of_bow(shut.outer_upper)
+    points[[51, 52, 53, 54]] = [along(shut.outer_upper, t) for t in (0.0, peak, 0.5 + peak / 2, 1.0)]
+    points[[57, 56, 55]] = [along(shut.outer_lower, t) for t in (0.0, 0.3, 0.64)]
+    points[8:17] = _jaw_line(mean[outside], eye_level=points[45, 1])
     ids = np.full(68, -1, dtype=np.int64)
-    ids[known] = candidates[cKDTree(opened[candidates]).query(points[known])[1]]
-    jaw = _jaw_line(mean[outside], eye_level=points[45, 1])
-    ids[8:17] = candidates[cKDTree(mean[candidates]).query(jaw)[1]]
+    placed = np.flatnonzero(~np.isnan(points[:, 0]))
+    candidates = np.flatnonzero(outside)
+    ids[placed] = candidates[cKDTree(mean[candidates]).query(points[placed])[1]]
+    inner = [along(opened.inner_upper, t) for t in (0.0, 0.42, 1.0)]
+    inner += [along(opened.inner_lower, t) for t in (0.0, 0.42)]
+    ids[[62, 63, 64, 66, 65]] = candidates[cKDTree(opened_mean[candidates]).query(np.array(inner))[1]]
     missing = np.flatnonzero(ids < 0)
     ids[missing] = mirror[ids[np.array(MIRRORED)[missing]]]
     return ids
