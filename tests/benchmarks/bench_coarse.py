@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from facemill.models.head import load_head
 from torch import Tensor
 
 from facemill.coarse.decode import FaceDecoder
@@ -23,6 +22,7 @@ from facemill.coarse.fitting import Fitter
 from facemill.coarse.photometric_stage import FacePhotos, PhotometricStage, reduced
 from facemill.coarse.settings import CoarseSettings
 from facemill.models.coefficients import Coefficients, neutral_coefficients
+from facemill.models.head import load_head
 from facemill.models.morphable import MorphableModel
 from facemill.rendering.rasterize import interpolate, rasterize
 from facemill.runtime.seeds import generator_of
@@ -49,7 +49,7 @@ def render_known_faces(
     yaw_degrees: float = 30.0,
     seed: int = 0,
 ) -> KnownFaces:
-    """Random heads in random light before random backgrounds, with the landmarks a detector might report.
+    """Random heads with a few random blendshapes, in random light, with landmarks as a detector reports them.
 
     Args:
         landmark_noise: standard deviation, px per axis: half of it is shared by neighbouring points, as a
@@ -69,9 +69,11 @@ def render_known_faces(
     rotation[:, 1] += yaw
     light = normal(count, 1, 9, scale=0.15) + normal(count, 3, 9, scale=0.02)
     light[:, :, 0] += 0.1
+    shown = draw.uniform(size=(count, len(model.blendshape_names))) < 0.2
+    strengths = torch.from_numpy(shown * draw.uniform(0, 0.7, shown.shape)).float()
     truth = Coefficients(
         normal(count, model.identity_count),
-        normal(count, model.expression_count, scale=0.5),
+        strengths @ model.blendshape_coefficients,
         normal(count, model.albedo_count, scale=0.7),
         rotation,
         normal(count, 3, scale=4.0) * torch.tensor([1.0, 1.0, 8.0]),
@@ -114,7 +116,7 @@ def shape_errors(model: MorphableModel, identity: Tensor, truth: Tensor) -> Tens
 def recovered(model: MorphableModel, settings: CoarseSettings, faces: KnownFaces) -> dict[str, float]:
     """Mean shape errors and fitting errors of known faces."""
     fitter = Fitter(model, settings)
-    centre = neutral_coefficients(model, len(faces.truth))
+    centre = neutral_coefficients(fitter.space.model, len(faces.truth))
     landmark_only = fitter.landmark_stage.fit(faces.landmarks, centre, 1.0, pose_first=True).coefficients
     parts = [
         fitter(*(value[rows] for value in (faces.crops, faces.landmarks, faces.masks)))
@@ -134,7 +136,6 @@ def recovered(model: MorphableModel, settings: CoarseSettings, faces: KnownFaces
 
 def run() -> list[dict]:
     """Measure; rows as `run_all.py` prints them."""
-    torch.set_num_threads(2)
     model = load_head(HEAD)
     settings = CoarseSettings()
     faces = render_known_faces(model, FACES)
@@ -145,7 +146,7 @@ def _times(model: MorphableModel, settings: CoarseSettings, faces: KnownFaces) -
     fitter = Fitter(model, settings)
     count = settings.batch_size
     crops, landmarks, masks = faces.crops[:count], faces.landmarks[:count], faces.masks[:count]
-    centre = neutral_coefficients(model, count)
+    centre = neutral_coefficients(fitter.space.model, count)
 
     def by_landmarks() -> object:
         return fitter.landmark_stage.fit(landmarks, centre, 1.0, pose_first=True)
@@ -154,12 +155,12 @@ def _times(model: MorphableModel, settings: CoarseSettings, faces: KnownFaces) -
     photos = FacePhotos(crops, masks, landmarks.float(), start.confidence)
     stage = fitter.photometric_stage
     landmark_time = _seconds(by_landmarks) / count
-    pixel_time = _seconds(lambda: stage.fit(photos, start.coefficients, centre)) / count
+    pixel_time = _seconds(lambda: stage.fit(photos, start.coefficients, centre), repeats=1) / count
     render_time = _seconds(lambda: _render(stage, start.coefficients)) / count
     loss_time = _seconds(lambda: _loss_and_gradient(stage, photos, start.coefficients, centre)) / count
     total = landmark_time + pixel_time
     return [
-        _row("seconds per face, both stages", total, "s"),
+        _row(f"seconds per face, both stages, {torch.get_num_threads()} threads", total, "s"),
         _row("seconds per face, landmark stage", landmark_time, "s", "both stages", landmark_time / total),
         _row("seconds per face, photometric stage", pixel_time, "s", "both stages", pixel_time / total),
         _row("decode and render at 224, per face", render_time, "s"),

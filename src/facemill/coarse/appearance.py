@@ -9,11 +9,14 @@ from torch import Tensor
 
 from facemill.coarse.losses.photometric import pixel_confidence
 from facemill.coarse.settings import CoarseWeights
+from facemill.geometry.normal_equations import solve_positive_definite
 from facemill.rendering.lighting import AMBIENT, harmonics_basis
 
 LEAST_RESIDUAL = 0.02  # colour distance below which a pixel counts no more than it would at this distance
 FIRST_RESIDUAL = 0.1  # colour distance that the first round expects everywhere
-LIGHTING_RIDGE = 1e-3  # keeps bands that no visible normal determines near zero
+LIGHTING_RIDGE = (
+    1e-2  # prior towards the ambient light: which share of the brightness is skin, no pixel tells
+)
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ class AppearanceSolver:
         matrix = matrix + self.weights.lighting / 27 * torch.einsum("ab,ij->aibj", from_white, eye)
         system = matrix.reshape(27, 27)
         system = system + LIGHTING_RIDGE * torch.eye(27, dtype=photo.dtype, device=photo.device)
-        return torch.linalg.solve(system, pull.reshape(27))
+        return solve_positive_definite(system, pull.reshape(27))
 
     def _albedo(
         self, photo: Tensor, mean: Tensor, basis: Tensor, shading: Tensor, weights: Tensor, centre: Tensor
@@ -113,7 +116,7 @@ class AppearanceSolver:
         prior = self.weights.albedo + 1e-9
         matrix = matrix + self.weights.reflectance * self.flatness
         matrix = matrix + prior * torch.eye(len(matrix), dtype=photo.dtype, device=photo.device)
-        return torch.linalg.solve(
+        return solve_positive_definite(
             matrix, pull - self.weights.reflectance * self.flatness_pull + prior * centre
         )
 

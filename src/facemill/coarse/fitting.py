@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from facemill.coarse.expression_space import expression_space
 from facemill.coarse.landmark_stage import LandmarkStage
 from facemill.coarse.losses.landmark import landmark_error
 from facemill.coarse.photometric_stage import FacePhotos, PhotometricStage
@@ -42,8 +43,10 @@ class Fitter:
     def __init__(self, model: MorphableModel, settings: CoarseSettings) -> None:
         self.model = model
         self.settings = settings
-        self.landmark_stage = LandmarkStage(model, deep3d_crop_camera(), settings.landmarks)
-        self.photometric_stage = PhotometricStage(model, settings.photometric, settings.weights)
+        space = expression_space(model, settings.strength_deviation, settings.expression_deviation)
+        self.space = space
+        self.landmark_stage = LandmarkStage(space, deep3d_crop_camera(), settings.landmarks)
+        self.photometric_stage = PhotometricStage(space, settings.photometric, settings.weights)
 
     def __call__(
         self, crops: Tensor, landmarks: Tensor, masks: Tensor, initial: Coefficients | None = None
@@ -53,9 +56,11 @@ class Fitter:
         device, dtype = self.model.device, self.model.albedo_mean.dtype
         landmarks = landmarks.to(device=device, dtype=torch.float64)
         if initial is None:
-            centre, deviation = neutral_coefficients(self.model, len(crops), device, dtype), 1.0
+            centre, deviation = neutral_coefficients(self.space.model, len(crops), device, dtype), 1.0
         else:
-            centre, deviation = initial.to(device=device, dtype=dtype), self.settings.initial_deviation
+            start = initial.to(device=device, dtype=dtype)
+            centre = replace(start, expression=self.space.unknowns(start.expression))
+            deviation = self.settings.initial_deviation
         found = self.landmark_stage.fit(landmarks, centre, deviation, pose_first=initial is None)
         photos = FacePhotos(
             crops.to(device=device, dtype=dtype),
@@ -64,8 +69,9 @@ class Fitter:
             found.confidence,
         )
         refined = self.photometric_stage.fit(photos, found.coefficients, centre)
+        coefficients = refined.coefficients
         return FitResult(
-            refined.coefficients,
+            replace(coefficients, expression=self.space.coefficients(coefficients.expression)),
             landmark_error(refined.landmarks, photos.landmarks),
             refined.photometric_error,
             refined.history,

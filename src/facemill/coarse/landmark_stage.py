@@ -9,8 +9,11 @@ from torch import Tensor
 
 from facemill.coarse.contour import JAW_COUNT, SlidingContour
 from facemill.coarse.decode import mean_face, project_landmarks
+from facemill.coarse.expression_space import ExpressionSpace
+from facemill.coarse.losses.landmark import INNER_MOUTH
 from facemill.coarse.settings import LandmarkStageSettings
 from facemill.geometry.camera import Camera, project_camera_points
+from facemill.geometry.normal_equations import solve_positive_definite
 from facemill.geometry.rotation import (
     euler_deep3d_from_matrix,
     matrix_from_axis_angle,
@@ -62,20 +65,21 @@ class LandmarkStage:
     computed with. Faces do not mix.
     """
 
-    def __init__(self, model: MorphableModel, camera: Camera, settings: LandmarkStageSettings) -> None:
+    def __init__(self, space: ExpressionSpace, camera: Camera, settings: LandmarkStageSettings) -> None:
+        model = space.model
         contour = SlidingContour(model.topology, mean_face(model))
         rows = torch.unique(torch.cat((contour.candidates.reshape(-1), model.topology.landmarks68)))
         self.model = model.subset(rows).to(dtype=torch.float64)
         self.contour = SlidingContour(self.model.topology, mean_face(self.model))
         self.camera = camera.to(device=model.device, dtype=torch.float64)
+        self.space = space
         self.settings = settings
         noise = torch.full((68,), settings.noise, dtype=torch.float64, device=model.device)
         noise[:JAW_COUNT] = settings.contour_noise
+        noise[list(INNER_MOUTH)] = settings.mouth_noise
         self.noise = noise
 
-    def fit(
-        self, landmarks: Tensor, centre: Coefficients, deviation: float, pose_first: bool
-    ) -> LandmarkFit:
+    def fit(self, landmarks: Tensor, centre: Coefficients, deviation: float, pose_first: bool) -> LandmarkFit:
         """Fit B faces.
 
         Args:
@@ -88,9 +92,7 @@ class LandmarkStage:
         detected = landmarks.to(dtype=torch.float64)
         start = centre.to(dtype=torch.float64)
         state = self._state(start, matrix_from_euler_deep3d(start.rotation))
-        prior = _Prior(
-            start.identity, start.expression, deviation, deviation * self.settings.expression_deviation
-        )
+        prior = _Prior(start.identity, start.expression, deviation, deviation * self.space.deviation)
         if pose_first:
             state = self._minimise(state, detected, prior, self.settings.pose_iterations, pose_only=True)
         state = self._minimise(state, detected, prior, self.settings.iterations, pose_only=False)
@@ -118,17 +120,27 @@ class LandmarkStage:
             hessian, gradient = self._normal_equations(state, detected, prior)
             if pose_only:
                 hessian, gradient = hessian[:, :POSE, :POSE], gradient[:, :POSE]
+            else:
+                hessian, gradient = self._without_bound(state, hessian, gradient)
             diagonal = hessian.diagonal(dim1=1, dim2=2)
             damped = hessian + torch.diag_embed(damping[:, None] * diagonal + 1e-9)
-            step = -torch.linalg.solve_ex(
-                damped, gradient
-            ).result  # a singular one gives a step that is refused
+            step = -solve_positive_definite(damped, gradient)  # NaN is a step that is refused
             moved = self._moved(state, step)
+            moved = replace(moved, expression=moved.expression.clamp(self.space.lower, self.space.upper))
             moved = replace(moved, energy=self._energy(moved, detected, prior))
             better = moved.energy < state.energy
             state = moved.where(better, state)
             damping = torch.where(better, damping / 3, damping * 4).clamp(LEAST_DAMPING, MOST_DAMPING)
         return state
+
+    def _without_bound(self, state: _State, hessian: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        """The equations without the expression unknowns that press against a bound (Bertsekas 1982)."""
+        x = state.expression
+        pull = gradient[:, -x.shape[1] :]
+        held = ((x <= self.space.lower) & (pull > 0)) | ((x >= self.space.upper) & (pull < 0))
+        free = torch.ones_like(gradient)
+        free[:, -x.shape[1] :] = (~held).to(free.dtype)
+        return hessian * free[:, :, None] * free[:, None, :] + torch.diag_embed(1 - free), gradient * free
 
     def _moved(self, state: _State, step: Tensor) -> _State:
         moved = replace(

@@ -12,6 +12,7 @@ from torch.nn.functional import avg_pool2d
 
 from facemill.coarse.appearance import AppearanceSamples, AppearanceSolver
 from facemill.coarse.decode import DecodedFaces, FaceDecoder, mean_face
+from facemill.coarse.expression_space import ExpressionSpace
 from facemill.coarse.losses.objective import CoarsePrediction, CoarseTarget, LossTerms, coarse_objective
 from facemill.coarse.losses.photometric import photometric_distance, pixel_confidence
 from facemill.coarse.settings import CoarseWeights, PhotometricStageSettings
@@ -66,9 +67,10 @@ class PhotometricStage:
     """
 
     def __init__(
-        self, model: MorphableModel, settings: PhotometricStageSettings, weights: CoarseWeights
+        self, space: ExpressionSpace, settings: PhotometricStageSettings, weights: CoarseWeights
     ) -> None:
-        model = model.subset(_rendered_vertices(model))
+        self.space = space
+        model = space.model.subset(_rendered_vertices(space.model))
         self.decoder = FaceDecoder(model)
         self.settings = settings
         self.weights = weights
@@ -119,6 +121,7 @@ class PhotometricStage:
                 optimiser.zero_grad(set_to_none=True)
                 loss.total.sum().backward()
                 optimiser.step()
+                self._keep_bounds(start, offsets, scales)
                 history.append(loss.terms)
         with torch.no_grad():
             coefficients = _moved(start, offsets, scales).detach()
@@ -154,7 +157,7 @@ class PhotometricStage:
             self._region(fragments, decoded.vertices.dtype),
             decoded.landmarks,
             coefficients.identity - centre.identity,
-            coefficients.expression - centre.expression,
+            (coefficients.expression - centre.expression) / self.space.deviation,
             coefficients.albedo - centre.albedo,
             coefficients.lighting,
             decoded.albedo[:, self.skin],
@@ -220,12 +223,23 @@ class PhotometricStage:
             start.identity, start.expression, albedo, start.rotation, start.translation, lighting
         )
 
+    def _keep_bounds(self, start: Coefficients, offsets: Tensor, scales: dict[str, Tensor]) -> None:
+        """Bring the expression unknowns back within their bounds, in place."""
+        widths = [scale.shape[1] for scale in scales.values()]
+        index = FIELDS.index("expression")
+        with torch.no_grad():
+            part = offsets.split(widths, dim=1)[index]
+            expression = start.expression + scales["expression"] * part
+            kept = expression.clamp(self.space.lower, self.space.upper)
+            part += (kept - expression) / scales["expression"]
+
     def _scales(self, start: Coefficients) -> dict[str, Tensor]:
         settings = self.settings
         steps = {
             "rotation": settings.rotation_step,
             "translation": settings.translation_step,
             "lighting": settings.lighting_step,
+            "expression": self.space.deviation,
         }
         return {name: torch.full_like(getattr(start, name)[:1], steps.get(name, 1.0)) for name in FIELDS}
 

@@ -25,7 +25,7 @@ class CoarseWeights(Settings):
 
 
 FITTING_WEIGHTS = CoarseWeights(
-    landmark=3e-3, landmark_emphasis=1.0, identity=6e-4, expression=6e-4, albedo=1e-3, reflectance=0.1
+    landmark=6e-3, landmark_emphasis=3.0, identity=3e-4, expression=3e-4, albedo=3e-4, reflectance=0.1
 )
 
 
@@ -33,10 +33,15 @@ class LandmarkStageSettings(Settings):
     """Pose, identity and expression from 68 landmarks: maximum a posteriori, Levenberg-Marquardt."""
 
     noise: float = Field(
-        2.6, gt=0, description="standard deviation of a landmark, px of the crop (3 % of the eyes)"
+        2.2,
+        gt=0,
+        description="standard deviation of a landmark, px of the crop (3 % of the eyes in two axes)",
+    )
+    mouth_noise: float = Field(
+        1.2, gt=0, description="standard deviation of a landmark of the inner mouth, px"
     )
     contour_noise: float = Field(
-        4.5, gt=0, description="standard deviation of a jaw landmark, px of the crop"
+        4.0, gt=0, description="standard deviation of a jaw landmark, px of the crop"
     )
     outlier_scale: float = Field(
         2.5, gt=0, description="standard deviations at which a landmark counts half (Cauchy)"
@@ -44,7 +49,6 @@ class LandmarkStageSettings(Settings):
     depth_deviation: float = Field(
         100.0, gt=0, description="standard deviation of the distance to the camera, mm"
     )
-    expression_deviation: float = Field(1.0, gt=0, description="prior of the expression, standard deviations")
     pose_iterations: int = Field(12, ge=1, description="iterations for the pose alone")
     iterations: int = Field(25, ge=1, description="iterations for pose and shape")
 
@@ -81,10 +85,10 @@ class PhotometricStageSettings(Settings):
     lighting_step: float = Field(0.5, gt=0, description="lighting that counts as one standard deviation")
     raster_interval: int = Field(5, ge=1, description="steps between two rasterisations")
     outlier_scale: float = Field(
-        2.0, gt=0, description="colour distance at which a pixel counts a quarter, in medians of the face"
+        3.0, gt=0, description="colour distance at which a pixel counts a quarter, in medians of the face"
     )
     appearance_rounds: int = Field(
-        4, ge=1, description="rounds of closed-form lighting and albedo at the start"
+        10, ge=1, description="rounds of closed-form lighting and albedo at the start"
     )
     appearance_reduction: int = Field(
         4, ge=1, le=8, description="pixels of the crop per pixel of those rounds"
@@ -98,6 +102,12 @@ class CoarseSettings(Settings):
     landmarks: LandmarkStageSettings = LandmarkStageSettings()
     photometric: PhotometricStageSettings = PhotometricStageSettings()
     batch_size: int = Field(8, ge=1, description="faces fitted at a time; bounds the memory")
+    strength_deviation: float = Field(
+        0.5, gt=0, description="standard deviation of the strength (0..1) of a blendshape"
+    )
+    expression_deviation: float = Field(
+        1.0, gt=0, description="standard deviation of expression coefficients of models without blendshapes"
+    )
     initial_deviation: float = Field(
         0.5, gt=0, description="how far a given start may be off, standard deviations of the model"
     )

@@ -90,7 +90,7 @@ def test_without_evidence_the_estimate_given_stays(model, known):
     truth, crops, landmarks, masks = known
     blind = QUICK.model_copy(
         update={
-            "landmarks": LandmarkStageSettings(noise=1e3, contour_noise=1e3),
+            "landmarks": LandmarkStageSettings(noise=1e3, mouth_noise=1e3, contour_noise=1e3),
             "weights": FITTING_WEIGHTS.model_copy(update={"landmark": 1e-7}),
         }
     )

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from facemill.coarse.decode import FaceDecoder
+from facemill.coarse.expression_space import expression_space
 from facemill.coarse.landmark_stage import LandmarkStage, _Prior, _shape_jacobian, _State
 from facemill.coarse.settings import LandmarkStageSettings
 from facemill.geometry.camera import deep3d_crop_camera
@@ -16,7 +17,7 @@ from facemill.models.morphable import BilinearModel
 
 # With this noise the prior weighs nothing, so that what comes back is limited by the solver alone.
 EXACT = LandmarkStageSettings(
-    noise=1e-3, contour_noise=1e-3, outlier_scale=1e6, depth_deviation=1e6, iterations=40
+    noise=1e-3, mouth_noise=1e-3, contour_noise=1e-3, outlier_scale=1e6, depth_deviation=1e6, iterations=40
 )
 
 
@@ -33,7 +34,7 @@ def truth(model, yaws_degrees) -> Coefficients:
 
 
 def fitted(model, landmarks, settings, **arguments):
-    stage = LandmarkStage(model, deep3d_crop_camera(), settings)
+    stage = LandmarkStage(expression_space(model, 0.5, 1.0), deep3d_crop_camera(), settings)
     centre = neutral_coefficients(model, len(landmarks), dtype=torch.float64)
     return stage.fit(landmarks, centre, 1.0, pose_first=True, **arguments)
 
@@ -95,7 +96,9 @@ def test_faces_do_not_mix(toy_model):
 def test_prior_is_centred_at_the_start_given(toy_model):
     known = truth(toy_model, [0.0])
     landmarks = FaceDecoder(toy_model)(known).landmarks
-    stage = LandmarkStage(toy_model, deep3d_crop_camera(), LandmarkStageSettings())
+    stage = LandmarkStage(
+        expression_space(toy_model, 0.5, 1.0), deep3d_crop_camera(), LandmarkStageSettings()
+    )
     centre = replace(known, lighting=known.lighting.double())
     kept = stage.fit(landmarks, centre, 0.5, pose_first=False).coefficients
     torch.testing.assert_close(kept.identity, known.identity, atol=1e-3, rtol=0)
@@ -105,7 +108,7 @@ def test_gradient_of_the_normal_equations_is_that_of_the_energy(toy_model):
     known = truth(toy_model, [15.0])
     landmarks = FaceDecoder(toy_model)(known).landmarks + 2.0
     settings = LandmarkStageSettings()
-    stage = LandmarkStage(toy_model, deep3d_crop_camera(), settings)
+    stage = LandmarkStage(expression_space(toy_model, 0.5, 1.0), deep3d_crop_camera(), settings)
     prior = _Prior(torch.zeros(1, 6).double(), torch.zeros(1, 4).double(), 1.0, 0.8)
     state = _State(
         matrix_from_euler_deep3d(known.rotation),
