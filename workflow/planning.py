@@ -99,6 +99,35 @@ class Plan:
             sys.exit(f"{type(error).__name__}: {error}")
         return f"{self.results}/{pattern.format(set=wildcards.set, shard=shard)}"
 
+    def task(self, kind: str, name: str) -> dict[str, Any]:
+        """One task of the configuration's `evaluation.<kind>`; its folders as the jobs see them."""
+        tasks = getattr(self.settings.evaluation, kind)
+        if name not in tasks:
+            known = ", ".join(tasks) or "none"
+            sys.exit(f"there is no evaluation.{kind}.{name} in the configuration; it has: {known}")
+        task = tasks[name].model_dump(mode="json")
+        if task.get("predictions") == "coarse":
+            sys.exit(
+                f"evaluation.{kind}.{name}.predictions: coarse is not available in this version; "
+                "give the folder of the predictions, for our own results/<run>/coarse/<set>"
+            )
+        paths = ("dataset", "predictions", "prediction", "scan", "folder")
+        return {key: str(Path(value).expanduser()) if key in paths else value for key, value in task.items()}
+
+    @property
+    def evaluation_results(self) -> list[str]:
+        """The summary of each evaluation that the configuration lists."""
+        tasks = self.settings.evaluation
+        kinds = {"now": tasks.now, "scans": tasks.scans, "landmarks": tasks.landmarks}
+        return [
+            f"{self.results}/evaluation/{kind}/{name}.json" for kind, names in kinds.items() for name in names
+        ]
+
+    @property
+    def published(self) -> list[str]:
+        """Tables of published figures."""
+        return sorted(map(str, (self.root / "resources" / "published").glob("*.csv")))
+
     @property
     def exported_sets(self) -> list[str]:
         """Sets that are small enough for a folder of results per photo."""

@@ -11,6 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from facemill.coarse.export_settings import ExportSettings
 from facemill.coarse.settings import CoarseSettings
+from facemill.evaluation.settings import (
+    CompareSettings,
+    EvaluationTasks,
+    LandmarkErrorSettings,
+    NowSettings,
+    ScanSettings,
+)
+from facemill.models.head_builder.settings import HeadSettings
 from facemill.photos.settings import (
     AlignSettings,
     DetectSettings,
@@ -41,9 +49,11 @@ class Configuration(BaseModel):
         default_factory=lambda: {"portraits": PhotoSet(folder="resources/photos")},
         description="photo sets: name → folder of photos; {} means none",
     )
+    evaluation: EvaluationTasks = EvaluationTasks()
     export_limit: int = Field(
         1000, ge=0, description="photo sets of more photos get folders per photo only when asked for by name"
     )
+    build_head_model: HeadSettings = HeadSettings()
     index_photos: IndexSettings = IndexSettings()
     detect_faces: DetectSettings = DetectSettings()
     align_faces: AlignSettings = AlignSettings()
@@ -52,6 +62,10 @@ class Configuration(BaseModel):
     split_dataset: SplitSettings = SplitSettings()
     reconstruct_coarse: CoarseSettings = CoarseSettings()
     export_coarse: ExportSettings = ExportSettings()
+    evaluate_now: NowSettings = NowSettings()
+    evaluate_scan: ScanSettings = ScanSettings()
+    evaluate_landmarks: LandmarkErrorSettings = LandmarkErrorSettings()
+    compare_methods: CompareSettings = CompareSettings()
     write_report: ReportSettings = ReportSettings()
 
 

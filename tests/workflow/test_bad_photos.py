@@ -4,9 +4,9 @@ import csv
 from pathlib import Path
 
 import pytest
-from running import QUICK_FIT, Run, run_snakemake
 
 from bad_photos import EXPECTED_STATUS, make_bad_photos
+from workflow.running import QUICK_FIT, Run, run_snakemake
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from running import ROOT, run_snakemake
+
+from workflow.running import ROOT, run_snakemake
 
 sys.path.insert(0, str(ROOT / "workflow"))
 

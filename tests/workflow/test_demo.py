@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from running import QUICK_FIT, ROOT, Run, run_snakemake
+
+from workflow.running import QUICK_FIT, ROOT, Run, run_snakemake
 
 CONFIGURATION = {
     "run": "small",

@@ -10,7 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
-from running import QUICK_FIT, ROOT, run_snakemake
+
+from workflow.running import QUICK_FIT, ROOT, run_snakemake
 
 CONFIGURATION = {
     "run": "kill",

@@ -53,6 +53,7 @@ def environment(script: Path, tables: dict, pins: dict[str, str]) -> str:
     """The text of the environment file of `script`."""
     files = [script, *library_modules(script, ROOT / "src")]
     packages = {tables["imports"].get(name, name) for name in imported_modules(files)}
+    packages.update(tables["rules"].get(script.stem, []))
     for package in sorted(packages):
         packages.update(tables["companions"].get(package, []))
     conda, pip = [], []

@@ -1,0 +1,128 @@
+# Figures under the protocols that the field publishes with, on anybody's predictions.
+
+PUBLISHED = ROOT / "resources" / "published"
+
+
+rule evaluate_now:
+    input:
+        published=plan.published,
+        dataset=lambda wildcards: plan.task("now", wildcards.name)["dataset"],
+        predictions=lambda wildcards: plan.task("now", wildcards.name)["predictions"],
+    output:
+        summary=f"{RESULTS}/evaluation/now/{{name}}.json",
+        cases=f"{RESULTS}/evaluation/now/{{name}}_cases.csv",
+        curve=report(
+            f"{RESULTS}/evaluation/now/{{name}}/curve.svg",
+            caption="../report/now_curve.rst",
+            category="Evaluation",
+        ),
+        curve_table=f"{RESULTS}/evaluation/now/{{name}}/curve.csv",
+        heat_maps=directory(f"{RESULTS}/evaluation/now/{{name}}/heat_maps"),
+    log:
+        f"{RESULTS}/logs/evaluate_now/{{name}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/evaluate_now/{{name}}.tsv"
+    conda:
+        "../../envs/evaluate_now.yaml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        settings=plan.stage("evaluate_now"),
+        task=lambda wildcards: plan.task("now", wildcards.name),
+        published=str(PUBLISHED),
+        code=plan.code("evaluate_now"),
+    message:
+        "evaluate {wildcards.name} under the NoW protocol"
+    script:
+        "../../scripts/evaluate_now.py"
+
+
+rule evaluate_scan:
+    input:
+        prediction=lambda wildcards: plan.task("scans", wildcards.name)["prediction"],
+        scan=lambda wildcards: plan.task("scans", wildcards.name)["scan"],
+    output:
+        summary=f"{RESULTS}/evaluation/scans/{{name}}.json",
+        curve=f"{RESULTS}/evaluation/scans/{{name}}/curve.svg",
+        heat_map=report(
+            f"{RESULTS}/evaluation/scans/{{name}}/heat_map.png",
+            caption="../report/scan_heat_map.rst",
+            category="Evaluation",
+        ),
+    log:
+        f"{RESULTS}/logs/evaluate_scan/{{name}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/evaluate_scan/{{name}}.tsv"
+    conda:
+        "../../envs/evaluate_scan.yaml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        settings=plan.stage("evaluate_scan"),
+        origin=lambda wildcards: plan.task("scans", wildcards.name)["origin"],
+        code=plan.code("evaluate_scan"),
+    message:
+        "compare the surface {wildcards.name} with its scan"
+    script:
+        "../../scripts/evaluate_scan.py"
+
+
+rule evaluate_landmarks:
+    input:
+        folder=lambda wildcards: plan.task("landmarks", wildcards.name)["folder"],
+        predictions=lambda wildcards: plan.task("landmarks", wildcards.name)[
+            "predictions"
+        ],
+    output:
+        summary=f"{RESULTS}/evaluation/landmarks/{{name}}.json",
+        faces=f"{RESULTS}/evaluation/landmarks/{{name}}_faces.csv",
+    log:
+        f"{RESULTS}/logs/evaluate_landmarks/{{name}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/evaluate_landmarks/{{name}}.tsv"
+    conda:
+        "../../envs/evaluate_landmarks.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        settings=plan.stage("evaluate_landmarks"),
+        task=lambda wildcards: plan.task("landmarks", wildcards.name),
+        code=plan.code("evaluate_landmarks"),
+    message:
+        "evaluate the landmarks {wildcards.name}"
+    script:
+        "../../scripts/evaluate_landmarks.py"
+
+
+rule compare_methods:
+    input:
+        results=plan.evaluation_results,
+        published=plan.published,
+    output:
+        table=f"{RESULTS}/evaluation/comparison.csv",
+        notes=f"{RESULTS}/evaluation/comparison.txt",
+    log:
+        f"{RESULTS}/logs/compare_methods.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/compare_methods/all.tsv"
+    conda:
+        "../../envs/compare_methods.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        settings=plan.stage("compare_methods"),
+        names=[Path(file).stem for file in plan.evaluation_results],
+        published=str(PUBLISHED),
+        code=plan.code("compare_methods"),
+    message:
+        "put our figures beside the published ones"
+    script:
+        "../../scripts/compare_methods.py"
