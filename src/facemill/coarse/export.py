@@ -17,7 +17,7 @@ from PIL import Image
 from facemill.coarse import pictures
 from facemill.coarse.decode import FaceDecoder
 from facemill.coarse.export_settings import ExportSettings
-from facemill.coarse.face_texture import atlas_of, face_texture
+from facemill.coarse.face_texture import Atlas, face_texture, prepare_atlas
 from facemill.coarse.posed_face import PosedFace, pose_face
 from facemill.formats.deep3d import Deep3DCoefficients, write_deep3d
 from facemill.formats.meshes import write_glb, write_obj
@@ -27,7 +27,6 @@ from facemill.geometry.mesh import Mesh
 from facemill.models.coefficients import Coefficients
 from facemill.models.morphable import MorphableModel
 from facemill.models.topology import Topology
-from facemill.rendering.texture import UvRaster
 from facemill.runtime.errors import FacemillError, FormatError, PhotoError
 from facemill.runtime.files import atomic_folder, write_json, write_text
 from facemill.runtime.tables import OK, map_photos
@@ -70,8 +69,7 @@ class _Exporter:
     """What all faces of a shard share, prepared once."""
 
     decoder: FaceDecoder
-    topology: Topology
-    raster: UvRaster
+    atlas: Atlas
     coefficients: Coefficients
     row_of_photo: Mapping[str, int]
     crops_folder: Path
@@ -113,8 +111,7 @@ def export_coarse(
         table = _named(table, photos)
     exporter = _Exporter(
         FaceDecoder(model),
-        model.topology,
-        atlas_of(model.topology, settings.texture_size),
+        prepare_atlas(model.topology, settings.texture_size),
         _coefficients(arrays),
         _rows(table, arrays),
         Path(crops_folder),
@@ -139,15 +136,14 @@ def _export_row(row: Mapping[str, Any], exporter: _Exporter) -> dict[str, str]:
     crop = _read_crop(exporter.crops_folder / f"{name}.png")
     folder = exporter.output_folder / name
     with atomic_folder(folder) as partial_folder:
-        write_face(partial_folder, face, exporter.topology, exporter.raster, photo, crop, exporter.settings)
+        write_face(partial_folder, face, exporter.atlas, photo, crop, exporter.settings)
     return {"folder": str(folder)}
 
 
 def write_face(
     folder: Path,
     face: PosedFace,
-    topology: Topology,
-    raster: UvRaster,
+    atlas: Atlas,
     photo: NDArray[np.uint8],
     crop: NDArray[np.uint8],
     settings: ExportSettings,
@@ -158,7 +154,8 @@ def write_face(
         photo: (H, W, 3) the whole upright original.
         crop: (224, 224, 3).
     """
-    texture = face_texture(face, topology, raster, photo)
+    topology = atlas.topology
+    texture = face_texture(face, atlas, photo)
     _write_surfaces(folder, face, topology, texture, settings.texture_quality)
     _write_numbers(folder, face, topology, photo.shape[:2], settings.closeup_side)
     _write_pictures(folder, face, topology, texture, photo, crop, settings)
@@ -197,7 +194,7 @@ def _write_numbers(
             "closeup_from_crop": pictures.closeup_from_crop(closeup_side).tolist(),
             "crop_size": [224, 224],
             "photo_size": [int(photo_size[1]), int(photo_size[0])],
-            "conventions": "x_camera = camera_from_head (x_head, 1), millimetres, x right, y down, z forward. "
+            "conventions": "x_camera = camera_from_head (x_head, 1): millimetres, x right, y down, z forward. "
             "Pixels: x right, y down, (0, 0) is the centre of the top-left pixel; sizes: (width, height)",
         },
     )

@@ -1,24 +1,64 @@
-"""The texture of a reconstructed face: the photo where the camera saw it, its own albedo elsewhere."""
+"""The texture of a reconstructed face: the photo where the camera saw it, its own albedo elsewhere.
+
+So that no seam shows, the albedo is first multiplied by the ratio of photo to albedo, which is known where
+the camera saw the surface and continued smoothly over the rest of it: over the surface, not over the atlas,
+because an atlas is cut into islands. Then the two are mixed over a band in which the surface turns away.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import sparse
 from scipy.ndimage import distance_transform_edt
+from scipy.sparse import linalg
+from torch import Tensor
 
 from facemill.coarse.posed_face import PosedFace
 from facemill.geometry.camera import Camera, project
 from facemill.geometry.image import Window, resize_and_crop
+from facemill.geometry.mesh import adjacency
 from facemill.models.topology import Topology
-from facemill.rendering.texture import UvRaster, bake_texture, fill_texture
+from facemill.rendering.texture import BakedTexture, UvRaster, bake_texture, sample_texture
 
 #: Cosine of the angle between normal and line of sight below which a photo's texels are too stretched to use.
-LEAST_COSINE = 0.38
+LEAST_COSINE = 0.25
+#: Weights of a baked texture between which the photo fades in: 0.35 is a cosine of 0.51.
+FADE = (0.02, 0.35)
+#: Width of the transition beside what is hidden, as a share of the texture's size.
+FEATHER = 0.012
+#: The ratio of photo to albedo is kept within e^-LIMIT .. e^LIMIT.
+RATIO_LIMIT = 1.2
+#: Weight of smoothness against fidelity when the ratio is continued over the surface.
+SMOOTHNESS = 4.0
+#: Weight with which an unseen surface without connection to a seen one takes the mean ratio.
+TRACE = 1e-4
+DARKEST = 0.02
 
 
-def atlas_of(topology: Topology, size: int) -> UvRaster:
-    """The texels of a topology, prepared once for all faces.
+@dataclass(frozen=True)
+class Atlas:
+    """What depends on the topology and the texture's size alone, prepared once for all faces.
+
+    Attributes:
+        raster: what lies under each texel.
+        vertex_uv: (V, 2) a place in the atlas of each vertex (one of them, on a seam).
+        roughness: (V, V) graph Laplacian of the surface, number of neighbours minus adjacency.
+        filled_from: (2, H, W) row and column of the nearest texel that lies on the atlas.
+    """
+
+    topology: Topology
+    raster: UvRaster
+    vertex_uv: Tensor
+    roughness: sparse.csr_matrix
+    filled_from: NDArray[np.int32]
+
+
+def prepare_atlas(topology: Topology, size: int) -> Atlas:
+    """Prepare textures of `size` x `size` texels.
 
     Raises:
         ValueError: no texel lies on a triangle: the topology has no usable atlas.
@@ -26,12 +66,15 @@ def atlas_of(topology: Topology, size: int) -> UvRaster:
     raster = UvRaster.from_atlas(topology.uv.numpy(), topology.uv_triangles.numpy(), size)
     if not bool(raster.mask.any()):
         raise ValueError(f"topology: no texel of a {size} x {size} texture lies on a triangle of its atlas")
-    return raster
+    vertex_uv = torch.zeros(topology.vertex_count, 2)
+    vertex_uv[topology.triangles.reshape(-1)] = topology.uv[topology.uv_triangles.reshape(-1)].float()
+    neighbours = adjacency(topology.triangles.numpy(), topology.vertex_count)
+    degree = sparse.diags_array(np.asarray(neighbours.sum(axis=1)).ravel())
+    filled_from = distance_transform_edt(~raster.filled.numpy(), return_distances=False, return_indices=True)
+    return Atlas(topology, raster, vertex_uv, sparse.csr_matrix(degree - neighbours), filled_from)
 
 
-def face_texture(
-    face: PosedFace, topology: Topology, raster: UvRaster, photo: NDArray[np.uint8]
-) -> NDArray[np.uint8]:
+def face_texture(face: PosedFace, atlas: Atlas, photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The texture (H, W, 3) of a face in the photo's light; row 0 is v = 1.
 
     Texels off the atlas repeat the nearest one on it, so that no viewer's filter bleeds in a foreign colour.
@@ -39,14 +82,66 @@ def face_texture(
     Args:
         photo: (H, W, 3) the whole upright original.
     """
+    raster, triangles = atlas.raster, atlas.topology.triangles
     pixels, camera = face_window(face, photo, max(raster.mask.shape))
     picture = torch.from_numpy(pixels.astype(np.float32) / 255)
-    baked = bake_texture(raster, picture, face.shape, topology.triangles, camera, least_cosine=LEAST_COSINE)
-    texture = fill_texture(baked, raster.interpolate(face.albedo, topology.triangles))
-    rows, columns = distance_transform_edt(
-        ~raster.filled.numpy(), return_distances=False, return_indices=True
+    baked = bake_texture(raster, picture, face.shape, triangles, camera, least_cosine=LEAST_COSINE)
+    share = photo_share(baked, raster)[..., None]
+    # What the photo says at each vertex, and how much of it is the photo.
+    mixed = torch.cat([baked.texture * share, share], dim=-1)
+    seen = sample_texture(mixed[None], atlas.vertex_uv[None])[0]
+    weight = seen[:, 3]
+    ratio = continued_ratio(
+        seen[:, :3] / weight.clamp(min=1e-6)[:, None], face.albedo, weight, atlas.roughness
     )
+    toned = raster.interpolate(face.albedo * ratio, triangles)
+    texture = baked.texture * share + toned * (1 - share)
+    rows, columns = atlas.filled_from
     return (texture.clamp(0, 1) * 255).round().to(torch.uint8).numpy()[rows, columns]
+
+
+def photo_share(baked: BakedTexture, raster: UvRaster) -> Tensor:
+    """(H, W) 0..1, how much of each texel is the photo: fades at grazing angles and beside hidden parts.
+
+    The border of an island of the atlas is no border of what was seen.
+    """
+    hidden = raster.filled & (baked.weight <= 0)
+    distance = distance_transform_edt(~hidden.numpy()) if bool(hidden.any()) else np.inf
+    feather = max(1.0, FEATHER * max(hidden.shape))
+    beside = torch.as_tensor(np.clip(distance / feather, 0, 1), dtype=baked.weight.dtype)
+    return smoothstep(baked.weight, *FADE) * smoothstep(beside, 0.0, 1.0) * raster.filled
+
+
+def continued_ratio(colors: Tensor, albedo: Tensor, weight: Tensor, roughness: sparse.csr_matrix) -> Tensor:
+    """The ratio colors / albedo (V, 3), smoothed, and continued over vertices of weight 0.
+
+    Its logarithm r minimises sum over vertices w (r - r0)^2 + s sum over edges (r_i - r_j)^2, r0 the observed
+    one; a trace of pull to the mean of r0 decides for surfaces of which the camera saw nothing.
+
+    Args:
+        colors, albedo: (V, 3), 0..1.
+        weight: (V,) trust in `colors`; when it is 0 everywhere the ratio is 1.
+        roughness: (V, V) graph Laplacian.
+    """
+    trust = weight.double().numpy()
+    if trust.sum() < 1e-6:
+        return torch.ones_like(albedo)
+    logarithm = torch.log(colors.clamp(min=DARKEST) / albedo.clamp(min=DARKEST))
+    known = logarithm.clamp(-RATIO_LIMIT, RATIO_LIMIT).double().numpy()
+    mean = (known * trust[:, None]).sum(axis=0) / trust.sum()
+    system = sparse.csc_matrix(sparse.diags_array(trust + TRACE) + SMOOTHNESS * roughness)
+    # The ordering and the pivoting of a symmetric matrix: half the memory of the general one.
+    factors = linalg.splu(
+        system, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
+    )
+    found = factors.solve(known * trust[:, None] + TRACE * mean)
+    return torch.from_numpy(np.exp(found)).to(albedo.dtype)
+
+
+def smoothstep(values: Tensor, low: float, high: float) -> Tensor:
+    """0 below `low`, 1 above `high`, a smooth cubic between."""
+    share = ((values - low) / (high - low)).clamp(0, 1)
+    return share * share * (3 - 2 * share)
 
 
 def face_window(face: PosedFace, photo: NDArray[np.uint8], longest: int) -> tuple[NDArray[np.uint8], Camera]:

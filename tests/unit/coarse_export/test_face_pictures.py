@@ -7,14 +7,16 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
+from scipy import sparse
 
 from facemill.coarse import pictures
 from facemill.coarse.decode import FaceDecoder
-from facemill.coarse.face_texture import face_window
+from facemill.coarse.face_texture import continued_ratio, face_window, photo_share
 from facemill.coarse.posed_face import pose_face
 from facemill.geometry.camera import project
 from facemill.geometry.image import resizing, transform_points
 from facemill.models.coefficients import Coefficients, neutral_coefficients
+from facemill.rendering.texture import BakedTexture, UvRaster
 
 PHOTO_FROM_CROP = np.array([[1.2, 0.0, 60.0], [0.0, 1.2, 20.0], [0.0, 0.0, 1.0]])
 
@@ -130,3 +132,58 @@ def pose_face_in(face, scale):
     return replace(
         face, photo_from_crop=transform, photo_camera=face.crop_camera.cropped(torch.from_numpy(transform))
     )
+
+
+def test_drawing_only_the_covered_part_changes_no_pixel(model, face):
+    photo = np.full((300, 400, 3), 60, dtype=np.uint8)
+    surface = pictures.face_surface(face, model.topology)
+    shader = pictures.vertex_shader(face.colors, surface.triangles)
+    whole = pictures.lay_over(photo, pictures.draw(surface, face.photo_camera, (300, 400), shader))
+    part = pictures.overlay(photo, face.photo_camera, surface, shader)
+    assert (whole != photo).any()
+    assert np.abs(whole.astype(int) - part).max() <= 1
+
+
+def strip_of(count):
+    """A row of `count` vertices, each the neighbour of the next: its graph Laplacian."""
+    ones = np.ones(count - 1)
+    neighbours = sparse.diags_array([ones, ones], offsets=[-1, 1])
+    return sparse.csr_matrix(sparse.diags_array(np.asarray(neighbours.sum(axis=1)).ravel()) - neighbours)
+
+
+def test_the_ratio_is_kept_where_seen_and_continued_where_not():
+    albedo = torch.full((21, 3), 0.5)
+    colors = torch.full((21, 3), 0.25)
+    colors[10:] = 0.99  # not seen: must not matter
+    weight = torch.cat([torch.ones(10), torch.zeros(11)])
+    ratio = continued_ratio(colors, albedo, weight, strip_of(21))
+    assert_allclose(ratio, np.full((21, 3), 0.5), rtol=1e-3)
+
+
+def test_the_ratio_changes_smoothly_between_two_seen_ends_and_is_bounded():
+    albedo, colors = torch.full((21, 3), 0.5), torch.full((21, 3), 0.5)
+    colors[-5:] = torch.tensor([1.0, 0.25, 0.0])
+    weight = torch.zeros(21)
+    weight[:5] = weight[-5:] = 100.0
+    ratio = continued_ratio(colors, albedo, weight, strip_of(21)).numpy()
+    assert_allclose(ratio[[0, -1]], [[1, 1, 1], [2, 0.5, np.exp(-1.2)]], rtol=0.02)
+    assert (np.diff(np.log(ratio[:, 0])) > -1e-6).all()
+    assert np.ptp(np.diff(np.log(ratio[5:-5, 0]))) < 0.01  # harmonic on a line is straight
+
+
+def test_nothing_seen_leaves_the_albedo_as_it_is():
+    ratio = continued_ratio(torch.rand(8, 3), torch.full((8, 3), 0.5), torch.zeros(8), strip_of(8))
+    assert_array_equal(ratio, np.ones((8, 3)))
+
+
+def test_the_border_of_an_island_is_no_border_of_what_was_seen():
+    mask = torch.zeros(64, 64, dtype=torch.bool)
+    mask[:, :30] = mask[:, 40:] = True
+    raster = UvRaster(torch.where(mask, 0, -1), torch.zeros(64, 64, 3), mask)
+    weight = torch.where(mask, 0.9, 0.0)
+    weight[:20] = 0  # hidden rows
+    share = photo_share(BakedTexture(torch.zeros(64, 64, 3), weight), raster)
+    assert share[40, 29] == 1  # beside the gap between the islands
+    assert share[19, 10] == 0
+    assert 0 <= share[20, 10] <= share[21, 10] <= share[30, 10] == 1
+    assert share[40, 35] == 0  # off the atlas
