@@ -20,7 +20,7 @@ from facemill.runtime.tables import OK
 
 NOTES = {
     "original": "on the original data set, as its owner says; published medians are about its test images",
-    "synthetic": "on synthetic data: not comparable with the published medians, which are about the original",
+    "synthetic": "on synthetic data: not comparable with any published figure",
     "other": "not said to be the original data set, which the published medians are about",
 }
 
@@ -40,7 +40,8 @@ def write_now(
     """Write all results of one evaluation, each file atomically.
 
     Args:
-        published: of `read_published`; its NoW medians are marked on the curve.
+        published: of `read_published`; its NoW medians are marked on the curve, unless that is metrical or
+            about synthetic data.
         name: of the evaluation, for titles.
         summary: JSON. cases: CSV, a row per case. curve: SVG. curve_table: CSV `challenge, distance, share`.
         pictures: folder of heat maps, `<rank>_<case with _ for />.png`, rank 0 the best median.
@@ -53,7 +54,8 @@ def write_now(
         curve_table, table[["challenge", "distance", "share"]].to_csv(index=False, lineterminator="\n")
     )
     kind = "NoW, metrical" if evaluation.metrical else "NoW"
-    medians = [] if evaluation.metrical else now_medians(published)
+    comparable = evaluation.origin != "synthetic" and not evaluation.metrical
+    medians = now_medians(published) if comparable else []
     write_text(curve, curve_svg(curves, medians, f"{kind}: {name}", NOTES[evaluation.origin]))
     with atomic_folder(pictures) as folder:
         for rank, score in chosen_cases(evaluation.scores, settings.heat_maps):

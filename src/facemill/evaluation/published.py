@@ -11,6 +11,7 @@ import pandas as pd
 
 from facemill.evaluation.settings import CompareSettings
 from facemill.runtime.errors import FormatError
+from facemill.runtime.files import write_text
 
 COLUMNS = (
     "protocol",
@@ -139,6 +140,12 @@ def comparison_notes(table: pd.DataFrame) -> list[str]:
     if table["ours_original_data"].notna().any():
         notes.append("Published figures may be about another split than ours; see the column split.")
     return notes
+
+
+def write_comparison(table: pd.DataFrame, table_path: str | Path, notes_path: str | Path) -> None:
+    """Write the table (CSV) and the sentences about it (text, one per line)."""
+    write_text(table_path, table.to_csv(index=False, lineterminator="\n"))
+    write_text(notes_path, "".join(f"{note}\n" for note in comparison_notes(table)))
 
 
 def figures_of(result: Mapping[str, Any]) -> list[Figure]:

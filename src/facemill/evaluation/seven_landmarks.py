@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from facemill.geometry.mesh import FloatArray
 
-IBUG68 = (36, 39, 42, 45, 33, 48, 54)
 OUTER_EYE_DISTANCE = (60.0, 130.0)  # mm, of people; children to adults with a wide margin
 UNITS = {"metres": 1000.0, "decimetres": 100.0, "centimetres": 10.0, "micrometres": 0.001}
 REGION_SHIFT = 0.3  # of the way from the nose bottom to between the inner eye corners

@@ -186,6 +186,9 @@ def test_all_files_of_an_evaluation(tmp_path, published):
     assert table["case"].tolist() == cases and table["status"].tolist() == ["ok", "ok", "missing_scan"]
     assert table["vertices"].sum() == summary["vertices"] and table["median"].isna().sum() == 1
     assert "1.11 mm, published median of Deep3DFaceRecon PyTorch" in paths[2].read_text()
+    (dataset / "synthetic.json").write_text("{}")
+    write_now(evaluate_now(task, settings), task, settings, published, "mine", *paths)
+    assert "published median" not in paths[2].read_text() and "synthetic data" in paths[2].read_text()
     curve = pd.read_csv(paths[3])
     assert set(curve["challenge"]) == {"all", "selfie", "multiview_neutral"}
     pictures = list(paths[4].iterdir())
