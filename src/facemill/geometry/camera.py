@@ -30,7 +30,7 @@ class Camera:
 
     rotation: (..., 3, 3), camera_from_world.
     translation: (..., 3), millimetres.
-    intrinsics: (..., 3, 3), pixels; last row 0 0 1.
+    intrinsics: (..., 3, 3), pixels; last row 0 0 1 (after a turning crop the rest may be full).
     The batch shapes of the three fields broadcast with one another.
     """
 
@@ -105,6 +105,8 @@ def project(points: Tensor, camera: Camera) -> Projection:
 
     x = R p + t;  u = (fx x + skew y)/z + cx;  v = fy y/z + cy    (Hartley and Zisserman 2004, chapter 6)
 
+    A crop that turns the picture also has v depend on x; the whole upper 2 x 3 of the intrinsics is used.
+
     Args:
         points: (..., N, 3), millimetres, world frame.
         camera: its batch shape broadcasts with `...` of `points`.
@@ -147,9 +149,22 @@ def back_project(pixels: Tensor, depth: Tensor, camera: Camera) -> Tensor:
     if pixels.shape[-1] != 2:
         raise ValueError(f"pixels must have shape (..., N, 2), not {tuple(pixels.shape)}")
     homogeneous = torch.cat([pixels, torch.ones_like(pixels[..., :1])], dim=-1)
-    rays = torch.linalg.solve(camera.intrinsics, homogeneous.mT).mT
-    in_camera = rays * depth.unsqueeze(-1)
+    in_camera = (homogeneous @ inverse_intrinsics(camera.intrinsics).mT) * depth.unsqueeze(-1)
     return (in_camera - camera.translation.unsqueeze(-2)) @ camera.rotation
+
+
+def inverse_intrinsics(intrinsics: Tensor) -> Tensor:
+    """K^-1, (..., 3, 3): takes (u, v, 1) to the ray (x/z, y/z, 1). For affine K (last row 0 0 1).
+
+    (Exact and differentiable; torch's LU has been seen to fail on several threads.)
+    """
+    a, b, c, d = (intrinsics[..., row, column] for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)))
+    determinant = a * d - b * c
+    linear = torch.stack([d, -b, -c, a], dim=-1).unflatten(-1, (2, 2)) / determinant[..., None, None]
+    shift = -linear @ intrinsics[..., :2, 2:]
+    last_row = torch.zeros_like(intrinsics[..., 2:, :])
+    last_row[..., 2] = 1
+    return torch.cat([torch.cat([linear, shift], dim=-1), last_row], dim=-2)
 
 
 def deep3d_crop_camera(

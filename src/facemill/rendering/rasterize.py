@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from facemill.geometry.camera import inverse_intrinsics
 from facemill.geometry.mesh import check_triangles
 from facemill.rendering.fragments import Fragments
 from facemill.rendering.zbuffer import rasterize_screens, screens_of
@@ -110,7 +111,7 @@ def differentiable_barycentrics(
     within = covered.pixel - image * (height * width)
     row = torch.div(within, width, rounding_mode="floor")
     column = within - row * width
-    inverse = torch.linalg.inv(intrinsics.expand(batch, 3, 3))[:, :2]
+    inverse = inverse_intrinsics(intrinsics.expand(batch, 3, 3))[:, :2]
     pixels = torch.stack([column, row, torch.ones_like(row)], dim=-1).to(vertices.dtype)
     ray = (inverse.index_select(0, image) @ pixels.unsqueeze(-1)).squeeze(-1)
     flat = vertices.reshape(-1, 3)

@@ -36,14 +36,14 @@ def project_to_screen(
 ) -> None:
     """Fill x, y and w = 1/depth of vertices (V, 3) in the camera frame; x = NaN nearer than `near`."""
     fx, skew, cx = intrinsics[0, 0], intrinsics[0, 1], intrinsics[0, 2]
-    fy, cy = intrinsics[1, 1], intrinsics[1, 2]
+    turn, fy, cy = intrinsics[1, 0], intrinsics[1, 1], intrinsics[1, 2]
     for v in range(vertices.shape[0]):
         z = np.float64(vertices[v, 2])
         if z >= near:
             inverse = 1.0 / z
             w[v] = inverse
             x[v] = (fx * vertices[v, 0] + skew * vertices[v, 1]) * inverse + cx
-            y[v] = fy * vertices[v, 1] * inverse + cy
+            y[v] = (turn * vertices[v, 0] + fy * vertices[v, 1]) * inverse + cy
         else:
             x[v], y[v], w[v] = math.nan, math.nan, math.nan
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch.autograd import gradcheck
 from torch.testing import assert_close
 
-from facemill.geometry.camera import Camera, back_project, deep3d_crop_camera, project
+from facemill.geometry.camera import Camera, back_project, deep3d_crop_camera, inverse_intrinsics, project
 from facemill.geometry.rotation import matrix_from_axis_angle
 
 CAMERA = Camera.at_origin(focal=(1000.0, 900.0), principal=(112.0, 100.0))
@@ -68,6 +68,16 @@ def test_back_projection_undoes_projection_for_a_batch_of_moved_cameras() -> Non
     assert_close(
         camera.points_in_camera(camera.centre.unsqueeze(-2)), torch.zeros(2, 1, 3, dtype=torch.float64)
     )
+
+
+def test_back_projection_through_a_turning_crop() -> None:
+    turned = torch.tensor([[0.8, 0.6, 3.0], [-0.6, 0.8, 100.0], [0.0, 0.0, 1.0]], dtype=torch.float64)
+    camera = CAMERA.cropped(turned)
+    pixels, depth = project(POINTS, camera)
+    assert_close(back_project(pixels, depth, camera), POINTS)
+    inverse = inverse_intrinsics(camera.intrinsics)
+    assert_close(inverse @ camera.intrinsics, torch.eye(3, dtype=torch.float64))
+    assert gradcheck(inverse_intrinsics, camera.intrinsics.clone().requires_grad_())
 
 
 def test_cropped_camera_sees_the_transformed_pixels() -> None:

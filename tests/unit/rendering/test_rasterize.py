@@ -190,6 +190,20 @@ def test_each_picture_of_a_batch_reads_its_own_vertices_and_attributes() -> None
     assert picture[0, 1, 1, 0] == pytest.approx(1.0) and picture[1, 1, 1, 0] == pytest.approx(5.0)
 
 
+def test_a_turning_crop_turns_the_picture() -> None:
+    """A quarter turn of the picture (as crops without in-plane rotation need) turns ids pixel by pixel."""
+    vertices, triangles, intrinsics = head_like()
+    vertices = vertices + torch.tensor([21.3, -8.7, 0.0])
+    quarter = torch.tensor(
+        [[0.0, 1, 0], [-1, 0, 223], [0, 0, 1]], dtype=torch.float64
+    )  # (x, y) -> (y, 223 - x)
+    straight = rasterize(vertices, triangles, intrinsics, (200, 224))
+    turned = rasterize(vertices, triangles, quarter @ intrinsics, (224, 200))
+    assert torch.equal(torch.rot90(straight.triangle_ids, 1, (1, 2)), turned.triangle_ids)
+    again = differentiable_barycentrics(turned, vertices, triangles, quarter @ intrinsics)
+    assert_close(again, turned.barycentrics)
+
+
 def test_interpolation_gradients() -> None:
     vertices = on_screen([[-1.0, -2], [9, 0], [0, 8], [8, 7]], [100.0, 130.0, 90.0, 120.0]).repeat(2, 1, 1)
     triangles = torch.tensor([[0, 2, 1], [1, 2, 3]])

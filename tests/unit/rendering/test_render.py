@@ -42,7 +42,7 @@ def test_lit_sphere_matches_its_closed_form() -> None:
     # The mesh is a polyhedron of 60 x 90 flat pieces; near the outline that leaves 0.4 %.
     assert_close(found.image[0][rows, columns][well_inside], expected, rtol=0, atol=5e-3)
     assert_close(found.normals[0][rows, columns][well_inside], normal, rtol=0, atol=1e-2)
-    assert_close(found.depth[0][rows, columns][well_inside], way[well_inside], rtol=0, atol=0.4)
+    assert_close(found.depth[0][rows, columns][well_inside], way[well_inside], rtol=1e-3, atol=0)
 
 
 def test_outside_the_mask_there_is_background_infinite_depth_and_no_normal() -> None:
