@@ -105,8 +105,8 @@ def place_landmarks(
 
     Args:
         shut: lines of `mean` (V, 3), the mean head.
-        opened: lines of `opened_mean` (V, 3), the same with its mouth open: only there can the vertices of the
-            two lips be told apart where the lips meet.
+        opened: lines of `opened_mean` (V, 3), the same with its mouth open: only there can the vertices of
+            the two lips be told apart where they meet.
         outside: (V,) bool, skin of the face that can be seen; mirror: (V,).
     """
     points = np.full((68, 3), np.nan)
