@@ -194,7 +194,7 @@ def _write_numbers(
             "closeup_from_crop": pictures.closeup_from_crop(closeup_side).tolist(),
             "crop_size": [224, 224],
             "photo_size": [int(photo_size[1]), int(photo_size[0])],
-            "conventions": "x_camera = camera_from_head (x_head, 1): millimetres, x right, y down, z forward. "
+            "conventions": "x_camera = camera_from_head (x_head, 1): x right, y down, z forward; mm. "
             "Pixels: x right, y down, (0, 0) is the centre of the top-left pixel; sizes: (width, height)",
         },
     )

@@ -46,6 +46,7 @@ class Atlas:
     Attributes:
         raster: what lies under each texel.
         vertex_uv: (V, 2) a place in the atlas of each vertex (one of them, on a seam).
+        untinted: (V,) bool, eyes and inside of the mouth: they have nothing of the tint of the skin.
         roughness: (V, V) graph Laplacian of the surface, number of neighbours minus adjacency.
         filled_from: (2, H, W) row and column of the nearest texel that lies on the atlas.
     """
@@ -53,6 +54,7 @@ class Atlas:
     topology: Topology
     raster: UvRaster
     vertex_uv: Tensor
+    untinted: Tensor
     roughness: sparse.csr_matrix
     filled_from: NDArray[np.int32]
 
@@ -68,10 +70,11 @@ def prepare_atlas(topology: Topology, size: int) -> Atlas:
         raise ValueError(f"topology: no texel of a {size} x {size} texture lies on a triangle of its atlas")
     vertex_uv = torch.zeros(topology.vertex_count, 2)
     vertex_uv[topology.triangles.reshape(-1)] = topology.uv[topology.uv_triangles.reshape(-1)].float()
+    untinted = topology.regions["eyeballs"] | topology.regions["mouth_interior"]
     neighbours = adjacency(topology.triangles.numpy(), topology.vertex_count)
     degree = sparse.diags_array(np.asarray(neighbours.sum(axis=1)).ravel())
     filled_from = distance_transform_edt(~raster.filled.numpy(), return_distances=False, return_indices=True)
-    return Atlas(topology, raster, vertex_uv, sparse.csr_matrix(degree - neighbours), filled_from)
+    return Atlas(topology, raster, vertex_uv, untinted, sparse.csr_matrix(degree - neighbours), filled_from)
 
 
 def face_texture(face: PosedFace, atlas: Atlas, photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -94,6 +97,7 @@ def face_texture(face: PosedFace, atlas: Atlas, photo: NDArray[np.uint8]) -> NDA
     ratio = continued_ratio(
         seen[:, :3] / weight.clamp(min=1e-6)[:, None], face.albedo, weight, atlas.roughness
     )
+    ratio = without_tint(ratio, weight, atlas.untinted)
     toned = raster.interpolate(face.albedo * ratio, triangles)
     texture = baked.texture * share + toned * (1 - share)
     rows, columns = atlas.filled_from
@@ -136,6 +140,16 @@ def continued_ratio(colors: Tensor, albedo: Tensor, weight: Tensor, roughness: s
     )
     found = factors.solve(known * trust[:, None] + TRACE * mean)
     return torch.from_numpy(np.exp(found)).to(albedo.dtype)
+
+
+def without_tint(ratio: Tensor, weight: Tensor, untinted: Tensor) -> Tensor:
+    """Make the ratio (V, 3) grey at vertices of `untinted` (V,), as far as the photo does not show them.
+
+    There it was continued from the skin, and the skin's tint would turn teeth green.
+    """
+    grey = torch.log(ratio).mean(dim=1, keepdim=True).exp().clamp(max=1.0)
+    unseen = ((1 - weight).clamp(0, 1) * untinted)[:, None]
+    return ratio * (1 - unseen) + grey * unseen
 
 
 def smoothstep(values: Tensor, low: float, high: float) -> Tensor:

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from facemill.coarse import pictures
 from facemill.coarse.decode import FaceDecoder
-from facemill.coarse.face_texture import continued_ratio, face_window, photo_share
+from facemill.coarse.face_texture import continued_ratio, face_window, photo_share, without_tint
 from facemill.coarse.posed_face import pose_face
 from facemill.geometry.camera import project
 from facemill.geometry.image import resizing, transform_points
@@ -174,6 +174,13 @@ def test_the_ratio_changes_smoothly_between_two_seen_ends_and_is_bounded():
 def test_nothing_seen_leaves_the_albedo_as_it_is():
     ratio = continued_ratio(torch.rand(8, 3), torch.full((8, 3), 0.5), torch.zeros(8), strip_of(8))
     assert_array_equal(ratio, np.ones((8, 3)))
+
+
+def test_unseen_teeth_keep_their_tint():
+    ratio = torch.tensor([[0.5, 1.0, 0.5]]).repeat(3, 1)
+    found = without_tint(ratio, torch.tensor([0.0, 1.0, 0.0]), torch.tensor([True, True, False]))
+    assert_allclose(found[0], np.full(3, 0.25 ** (1 / 3)), rtol=1e-6)
+    assert_array_equal(found[1:], ratio[1:])
 
 
 def test_the_border_of_an_island_is_no_border_of_what_was_seen():
