@@ -6,8 +6,6 @@ no accuracy on people (that is what the NoW protocol measures).
     python tests/benchmarks/run_all.py coarse
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from dataclasses import dataclass

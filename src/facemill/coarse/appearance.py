@@ -14,9 +14,8 @@ from facemill.rendering.lighting import AMBIENT, harmonics_basis
 
 LEAST_RESIDUAL = 0.02  # colour distance below which a pixel counts no more than it would at this distance
 FIRST_RESIDUAL = 0.1  # colour distance that the first round expects everywhere
-LIGHTING_RIDGE = (
-    1e-2  # prior towards the ambient light: which share of the brightness is skin, no pixel tells
-)
+# Which share of the brightness is skin, no pixel tells: light is held to be near the ambient one.
+LIGHTING_RIDGE = 5e-3
 
 
 @dataclass(frozen=True)
@@ -41,10 +40,12 @@ class AppearanceSamples:
 
 
 class AppearanceSolver:
-    """Alternates two linear least-squares problems, reweighted towards the photometric distance.
+    """Lighting and albedo together, by reweighted Gauss-Newton steps on the hybrid loss.
 
-    Lighting for a fixed albedo, albedo for a fixed lighting: each minimises the terms of the hybrid loss that
-    it enters, with |r| replaced by r^2 / (2 |r of the round before|), one system of 27 and one of A unknowns.
+    The rendered colour is a product of both, so that solving for one at a time creeps along the valley of
+    equal products; a joint step does not. |r| is replaced by r^2 / (2 |r of the round before|), times the pixel's
+    confidence. What the pixels cannot tell (bright skin in dim light or the reverse) the priors decide: the
+    terms of the hybrid loss, and a pull of the lighting towards the ambient one.
 
     Args:
         albedo_mean: (S, 3) and albedo_basis: (A, S, 3): the model on its skin vertices, for the reflectance
@@ -56,16 +57,12 @@ class AppearanceSolver:
     ) -> None:
         self.weights = weights
         self.outlier_scale = outlier_scale
-        count = max(len(albedo_mean), 1)
-        mean = (
-            (albedo_mean - albedo_mean.mean(0)).double().flatten()
-            if len(albedo_mean)
-            else albedo_mean.double().flatten()
-        )
-        basis = albedo_basis.double()
-        centred = (basis - basis.mean(1, keepdim=True)).flatten(1) if len(albedo_mean) else basis.flatten(1)
-        self.flatness = centred @ centred.T / count
-        self.flatness_pull = centred @ mean / count
+        mean, basis = albedo_mean.double(), albedo_basis.double()
+        count = len(mean)
+        if count:
+            mean, basis = mean - mean.mean(0), basis - basis.mean(1, keepdim=True)
+        self.flatness = basis.flatten(1) @ basis.flatten(1).T / max(count, 1)
+        self.flatness_pull = basis.flatten(1) @ mean.flatten() / max(count, 1)
 
     def solve(
         self, samples: AppearanceSamples, lighting: Tensor, albedo: Tensor, rounds: int
@@ -78,47 +75,39 @@ class AppearanceSolver:
         photo, attention = samples.photo.double(), samples.attention.double()
         basis, mean = samples.albedo_basis.double(), samples.albedo_mean.double()
         harmonics = harmonics_basis(samples.normals.double())
-        lighting, albedo = lighting.double(), albedo.double()
-        centre = albedo
+        unknowns = torch.cat((lighting.double(), albedo.double()))
+        precision, pull = self._prior(albedo.double())
         shares = attention / attention.sum().clamp(min=1)
         weights = shares * samples.centrality.double() * (self.weights.photometric / (2 * FIRST_RESIDUAL))
         for _ in range(rounds):
-            lighting = self._lighting(photo, mean + basis @ albedo, harmonics, weights)
-            shading = harmonics @ _with_ambient(lighting).T
-            albedo = self._albedo(photo, mean, basis, shading, weights, centre)
-            rendered = (mean + basis @ albedo) * shading
+            colors = mean + basis @ unknowns[27:]
+            shading = harmonics @ _with_ambient(unknowns[:27]).T
+            by_lighting = torch.diag_embed(colors)[..., None] * harmonics[:, None, None, :]
+            rows = torch.cat((by_lighting.flatten(2), basis * shading[..., None]), dim=2).flatten(0, 1)
+            weighted = rows * weights.repeat_interleave(3)[:, None]
+            residual = (photo - colors * shading).flatten()
+            step = solve_positive_definite(
+                weighted.T @ rows + precision, weighted.T @ residual + pull - precision @ unknowns
+            )
+            unknowns = unknowns + step
+            rendered = (mean + basis @ unknowns[27:]) * (harmonics @ _with_ambient(unknowns[:27]).T)
             confidence = pixel_confidence(rendered[None], photo[None], attention[None], self.outlier_scale)[0]
-            residual = (photo - rendered).norm(dim=1).clamp(min=LEAST_RESIDUAL)
-            weights = shares * confidence * self.weights.photometric / (2 * residual)
-        return lighting, albedo
+            distance = (photo - rendered).norm(dim=1).clamp(min=LEAST_RESIDUAL)
+            weights = shares * confidence * self.weights.photometric / (2 * distance)
+        return unknowns[:27], unknowns[27:]
 
-    def _lighting(self, photo: Tensor, albedo: Tensor, harmonics: Tensor, weights: Tensor) -> Tensor:
-        matrix = photo.new_zeros(3, 9, 3, 9)
-        pull = photo.new_zeros(3, 9)
-        for channel in range(3):
-            rows = albedo[:, channel : channel + 1] * harmonics
-            matrix[channel, :, channel] = rows.T @ (rows * weights[:, None])
-            pull[channel] = rows.T @ (weights * (photo[:, channel] - AMBIENT * rows[:, 0]))
-        eye = torch.eye(9, dtype=photo.dtype, device=photo.device)
-        from_white = torch.eye(3, dtype=photo.dtype, device=photo.device) - 1 / 3
-        matrix = matrix + self.weights.lighting / 27 * torch.einsum("ab,ij->aibj", from_white, eye)
-        system = matrix.reshape(27, 27)
-        system = system + LIGHTING_RIDGE * torch.eye(27, dtype=photo.dtype, device=photo.device)
-        return solve_positive_definite(system, pull.reshape(27))
-
-    def _albedo(
-        self, photo: Tensor, mean: Tensor, basis: Tensor, shading: Tensor, weights: Tensor, centre: Tensor
-    ) -> Tensor:
-        rows = (basis * shading[..., None]).flatten(0, 1)
-        repeated = weights.repeat_interleave(3)
-        matrix = rows.T @ (rows * repeated[:, None])
-        pull = rows.T @ (repeated * (photo - mean * shading).flatten())
-        prior = self.weights.albedo + 1e-9
-        matrix = matrix + self.weights.reflectance * self.flatness
-        matrix = matrix + prior * torch.eye(len(matrix), dtype=photo.dtype, device=photo.device)
-        return solve_positive_definite(
-            matrix, pull - self.weights.reflectance * self.flatness_pull + prior * centre
+    def _prior(self, centre: Tensor) -> tuple[Tensor, Tensor]:
+        """Precision (27 + A, 27 + A) and pull (27 + A,): the priors cost x^T precision x - 2 pull^T x."""
+        like = {"dtype": centre.dtype, "device": centre.device}
+        from_white = torch.eye(3, **like) - 1 / 3
+        lighting = torch.kron(from_white, torch.eye(9, **like)) * self.weights.lighting / 27
+        lighting = lighting + LIGHTING_RIDGE * torch.eye(27, **like)
+        ridge = self.weights.albedo + 1e-9
+        albedo = self.weights.reflectance * self.flatness + ridge * torch.eye(len(centre), **like)
+        pull = torch.cat(
+            (torch.zeros(27, **like), ridge * centre - self.weights.reflectance * self.flatness_pull)
         )
+        return torch.block_diag(lighting, albedo), pull
 
 
 def _with_ambient(lighting: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from facemill.geometry.normal_equations import solve_positive_definite
 from facemill.models.morphable import LinearModel, MorphableModel
 
 # ARKit shapes that 68 landmarks and skin pixels do not tell: gaze, tongue, and lips that close over an open
@@ -54,7 +55,7 @@ class ExpressionSpace:
         shapes = self.blendshapes.to(expression.dtype)
         gram = shapes @ shapes.T
         gram = gram + RIDGE * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
-        return torch.linalg.solve(gram, shapes @ expression.T).T.clamp(self.lower, self.upper)
+        return solve_positive_definite(gram, expression @ shapes.T).clamp(self.lower, self.upper)
 
     def coefficients(self, unknowns: Tensor) -> Tensor:
         """Expression coefficients (B, E) of unknowns (B, S); linear."""
