@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_all_start_methods, get_context
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -184,11 +184,13 @@ def _origin(task: NowTask) -> Origin:
 def _in_parallel(
     groups: Sequence[Sequence[NowCase]], task: NowTask, settings: NowSettings, threads: int
 ) -> Iterator[list[CaseScore]]:
-    if threads <= 1 or len(groups) == 1:
+    if threads <= 1 or len(groups) == 1 or "fork" not in get_all_start_methods():
         yield from (score_subject(group, task, settings) for group in groups)
         return
+    # Forked, because any other kind of worker would first run the script of the rule again. Workers use
+    # libigl and numpy only, so what torch holds in this process does not matter to them.
     with ProcessPoolExecutor(
-        min(threads, len(groups)), mp_context=get_context("spawn"), initializer=_one_thread_each
+        min(threads, len(groups)), mp_context=get_context("fork"), initializer=_one_thread_each
     ) as pool:
         jobs = [pool.submit(score_subject, group, task, settings) for group in groups]
         yield from (job.result() for job in jobs)

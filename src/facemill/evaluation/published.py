@@ -1,4 +1,4 @@
-"""Published figures as data, and our own beside them."""
+"""Published figures as data, and figures measured here beside them."""
 
 from __future__ import annotations
 
@@ -35,12 +35,11 @@ COMPARISON_COLUMNS = (
     "unit",
     "method",
     "published",
-    "ours_original_data",
-    "ours_synthetic_data",
-    "ours_other_data",
+    "here_original_data",
+    "here_synthetic_data",
+    "here_other_data",
     "source",
 )
-OURS = "Facemill"
 _WORDS = {
     "original": "measured here, on what its owner says is the original data set",
     "synthetic": "measured here, on synthetic data: not comparable with published figures",
@@ -104,13 +103,14 @@ def now_medians(published: pd.DataFrame) -> list[tuple[str, float]]:
 def compare_methods(
     results: Mapping[str, str | Path], published: pd.DataFrame, settings: CompareSettings
 ) -> pd.DataFrame:
-    """Our figures beside the published ones of the same protocol, one row per figure.
+    """Figures measured here beside the published ones of the same protocol, one row per figure.
 
     A figure measured here stands in one of three columns, by the data it was measured on; the column
     `published` holds published figures only.
 
     Args:
-        results: name of the evaluation → JSON of `evaluate_now`, `evaluate_landmarks` or `evaluate_scan`.
+        results: name of the evaluation → JSON of `evaluate_now`, `evaluate_landmarks` or `evaluate_scan`. The
+            name stands in the column `method`, because the predictions may be anybody's.
         published: of `read_published`.
     Returns:
         Table with `COMPARISON_COLUMNS`, sorted by protocol, subset and metric; published rows first. All
@@ -133,11 +133,11 @@ def compare_methods(
 def comparison_notes(table: pd.DataFrame) -> list[str]:
     """Sentences for the reader of the table."""
     notes = []
-    if table["ours_synthetic_data"].notna().any():
+    if table["here_synthetic_data"].notna().any():
         notes.append("Synthetic data are no benchmark: those figures only compare versions of this program.")
-    if table["ours_other_data"].notna().any():
+    if table["here_other_data"].notna().any():
         notes.append("Some figures were measured on data other than the benchmark's; see the column source.")
-    if table["ours_original_data"].notna().any():
+    if table["here_original_data"].notna().any():
         notes.append("Published figures may be about another split than ours; see the column split.")
     return notes
 
@@ -173,7 +173,7 @@ def _own_rows(name: str, path: Path) -> Iterable[dict[str, Any]]:
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
         origin = result["origin"]
-        column = f"ours_{origin}_data"
+        column = f"here_{origin}_data"
         figures = figures_of(result)
         words = _WORDS[origin]
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -186,12 +186,12 @@ def _own_rows(name: str, path: Path) -> Iterable[dict[str, Any]]:
     for figure in figures:
         yield {
             "protocol": result["protocol"],
-            "dataset": name,
+            "dataset": "",
             "split": "",
             "subset": figure.subset,
             "metric": figure.metric,
             "unit": figure.unit,
-            "method": OURS,
+            "method": name,
             column: figure.value,
             "source": words,
         }

@@ -30,7 +30,7 @@ def run(repository, tmp_path):
 
     def run_script(name, **attributes):
         groups = {key: SimpleNamespace(**value) for key, value in attributes.items()}
-        stand_in = SimpleNamespace(log=[str(tmp_path / "log")], threads=1, **groups)
+        stand_in = SimpleNamespace(log=[str(tmp_path / "log")], threads=2, **groups)
         runpy.run_path(str(scripts / f"{name}.py"), init_globals={"snakemake": stand_in})
 
     with warnings.catch_warnings():
@@ -71,7 +71,7 @@ def test_now_then_comparison(run, repository, tmp_path):
         output={"table": tmp_path / "t.csv", "notes": tmp_path / "t.txt"},
     )
     table = pd.read_csv(tmp_path / "t.csv")
-    assert table["ours_other_data"].notna().sum() == 6 and table["published"].notna().sum() == 12
+    assert table["here_other_data"].notna().sum() == 6 and table["published"].notna().sum() == 12
     assert "other than the benchmark" in (tmp_path / "t.txt").read_text()
 
 

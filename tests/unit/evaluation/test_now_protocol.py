@@ -135,7 +135,6 @@ def test_a_perfect_prediction_of_another_frame_and_size_scores_the_noise_of_the_
     json.dumps(summary, allow_nan=False)
 
 
-@pytest.mark.slow
 def test_two_processes_give_the_same(study):
     first, second = (evaluate_now(task(study), NowSettings(), threads=n) for n in (1, 2))
     assert first.summary() == second.summary()

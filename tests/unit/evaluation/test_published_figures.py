@@ -30,6 +30,8 @@ from unit.evaluation.analytic_face import (
     write_subject,
 )
 
+OURS = "mine"
+
 
 @pytest.fixture
 def published(repository):
@@ -64,16 +66,16 @@ def test_published_values_are_those_of_the_sources(published):
 @pytest.mark.parametrize(
     ("origin", "column"),
     [
-        ("original", "ours_original_data"),
-        ("synthetic", "ours_synthetic_data"),
-        ("other", "ours_other_data"),
+        ("original", "here_original_data"),
+        ("synthetic", "here_synthetic_data"),
+        ("other", "here_other_data"),
     ],
 )
 def test_our_figures_stand_in_the_column_of_their_data(tmp_path, published, origin, column):
-    table = compare_methods({"mine": result(tmp_path / "a.json", origin)}, published, CompareSettings())
+    table = compare_methods({OURS: result(tmp_path / "a.json", origin)}, published, CompareSettings())
     assert tuple(table.columns) == COMPARISON_COLUMNS
-    ours = table[table["method"] == "Facemill"]
-    theirs = table[table["method"] != "Facemill"]
+    ours = table[table["method"] == OURS]
+    theirs = table[table["method"] != OURS]
     numbers = list(COMPARISON_COLUMNS[7:11])
     assert len(ours) == 6 and ours["published"].isna().all()
     assert ours[column].notna().all() and ours[numbers].notna().sum().sum() == 6
@@ -87,10 +89,10 @@ def test_metrical_and_landmark_results_are_not_mixed_with_now(tmp_path, publishe
     nme = {"protocol": "landmarks", "origin": "other", "nme": 4.0, "balanced_nme": None}
     nme["yaw"] = {"0-30": {"nme": 3.0, "faces": 2}, "30-60": {"nme": None, "faces": 0}}
     (tmp_path / "l.json").write_text(json.dumps(nme))
-    files = {"m": result(tmp_path / "m.json", "other", "now_metrical"), "l": tmp_path / "l.json"}
+    files = {OURS: result(tmp_path / "m.json", "other", "now_metrical"), "l": tmp_path / "l.json"}
     table = compare_methods(files, published, CompareSettings())
     assert set(table["protocol"]) == {"now_metrical", "landmarks"}
-    ours = table[table["method"] == "Facemill"].set_index(["protocol", "subset", "metric"])["ours_other_data"]
+    ours = table[table["method"].isin(files)].set_index(["protocol", "subset", "metric"])["here_other_data"]
     assert ours[("landmarks", "yaw 0-30", "nme")] == 3.0 and ours[("landmarks", "all", "nme")] == 4.0
     assert ("landmarks", "balanced", "nme") not in ours.index
 
@@ -99,7 +101,7 @@ def test_a_scan_result_is_listed(tmp_path, published):
     scan = {"protocol": "scan", "origin": "other", "chamfer": {"mean": 0.3, "median": 0.2, "p90": 0.7}}
     (tmp_path / "s.json").write_text(json.dumps(scan))
     table = compare_methods({"s": tmp_path / "s.json"}, published, CompareSettings())
-    assert dict(zip(table["metric"], table["ours_other_data"], strict=True)) == {
+    assert dict(zip(table["metric"], table["here_other_data"], strict=True)) == {
         "chamfer_mean": 0.3,
         "chamfer_median": 0.2,
         "chamfer_p90": 0.7,
