@@ -2,7 +2,9 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from facemill.runtime.settings import Settings
 
 # Format of Pillow -> suffixes. These are the still images that Pillow 10 to 13 decodes by itself. The list
 # is spelled out because the workflow needs it where importing Pillow would be too slow, and because files
@@ -46,12 +48,6 @@ IMAGE_FORMATS: dict[str, tuple[str, ...]] = {
 IMAGE_SUFFIXES: frozenset[str] = frozenset(suffix for group in IMAGE_FORMATS.values() for suffix in group)
 
 MAX_PIXELS = 178_956_970  # Pillow opens nothing larger: twice its Image.MAX_IMAGE_PIXELS
-
-
-class Settings(BaseModel):
-    """Base of the photo settings: read-only, and unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class PhotoSet(Settings):

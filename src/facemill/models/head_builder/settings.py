@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from facemill.runtime.settings import Settings
 
 
-class HeadSettings(BaseModel):
+class HeadSettings(Settings):
     """What can be chosen when the embedded head is built; the defaults made the shipped file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     seed: int = Field(0, ge=0, description="of every random draw")
     people: int = Field(2000, ge=50, description="sampled heads behind the identity basis")
