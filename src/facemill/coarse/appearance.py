@@ -43,9 +43,9 @@ class AppearanceSolver:
     """Lighting and albedo together, by reweighted Gauss-Newton steps on the hybrid loss.
 
     The rendered colour is a product of both, so that solving for one at a time creeps along the valley of
-    equal products; a joint step does not. |r| is replaced by r^2 / (2 |r of the round before|), times the pixel's
-    confidence. What the pixels cannot tell (bright skin in dim light or the reverse) the priors decide: the
-    terms of the hybrid loss, and a pull of the lighting towards the ambient one.
+    equal products; a joint step does not. |r| is replaced by r^2 / (2 |r of the round before|), times the
+    pixel's confidence. What the pixels cannot tell (bright skin in dim light or the reverse) the priors
+    decide: the terms of the hybrid loss, and a pull of the lighting towards the ambient one.
 
     Args:
         albedo_mean: (S, 3) and albedo_basis: (A, S, 3): the model on its skin vertices, for the reflectance
@@ -98,14 +98,13 @@ class AppearanceSolver:
 
     def _prior(self, centre: Tensor) -> tuple[Tensor, Tensor]:
         """Precision (27 + A, 27 + A) and pull (27 + A,): the priors cost x^T precision x - 2 pull^T x."""
-        like = {"dtype": centre.dtype, "device": centre.device}
-        from_white = torch.eye(3, **like) - 1 / 3
-        lighting = torch.kron(from_white, torch.eye(9, **like)) * self.weights.lighting / 27
-        lighting = lighting + LIGHTING_RIDGE * torch.eye(27, **like)
+        from_white = torch.eye(3).to(centre) - 1 / 3
+        lighting = torch.kron(from_white, torch.eye(9).to(centre)) * self.weights.lighting / 27
+        lighting = lighting + LIGHTING_RIDGE * torch.eye(27).to(centre)
         ridge = self.weights.albedo + 1e-9
-        albedo = self.weights.reflectance * self.flatness + ridge * torch.eye(len(centre), **like)
+        albedo = self.weights.reflectance * self.flatness + ridge * torch.eye(len(centre)).to(centre)
         pull = torch.cat(
-            (torch.zeros(27, **like), ridge * centre - self.weights.reflectance * self.flatness_pull)
+            (centre.new_zeros(27), ridge * centre - self.weights.reflectance * self.flatness_pull)
         )
         return torch.block_diag(lighting, albedo), pull
 
