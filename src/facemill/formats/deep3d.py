@@ -147,7 +147,7 @@ def vector_of_coefficients(coefficients: Deep3DCoefficients) -> NDArray[np.float
         if len(getattr(coefficients, name)) != width:
             raise ValueError(
                 f"{name}: the 257-vector holds {width} numbers of it, found "
-                f"{len(getattr(coefficients, name))}; it exists for the model bfm09 only, use the .mat otherwise"
+                f"{len(getattr(coefficients, name))}; it exists for the model bfm09 only: use the .mat file"
             )
     parts = [getattr(coefficients, name) for name in VECTOR_WIDTHS]
     return np.concatenate([*parts[:-1], parts[-1] / MILLIMETRES_PER_DECIMETRE])

@@ -90,20 +90,17 @@ def read_obj(path: str | Path, need_triangles: bool = True) -> Mesh:
             an index points nowhere.
     """
     rows: dict[str, list[str]] = {"v": [], "vt": []}
-    corners: list[tuple[int, ...]] = []
+    faces: list[_FaceLine] = []
     for number, line in enumerate(_text(path).replace("\\\n", " ").splitlines(), start=1):
         kind, _, rest = line.strip().partition(" ")
         if kind in rows:
             rows[kind].append(rest)
         elif kind == "f":
-            try:
-                corners += _fan(rest.split(), len(rows["v"]), len(rows["vt"]))
-            except ValueError as error:
-                raise FormatError(
-                    f"{path}: line {number} is no face", "f 1 2 3 or f 1/1 2/2 3/3", line[:80], _REMEDY
-                ) from error
+            faces.append((rest, number, len(rows["v"]), len(rows["vt"])))
+    indices = _plain_triangles(faces)
+    if indices is None:
+        indices = _polygons(path, faces)
     table = _table(path, rows["v"], "v", (3, 4, 6, 7))
-    indices = np.array(corners, dtype=np.int64).reshape(-1, 6)
     uv = uv_triangles = None
     if rows["vt"] and len(indices) and (indices[:, 3:] >= 0).all():
         uv, uv_triangles = _table(path, rows["vt"], "vt", (1, 2, 3))[:, :2], indices[:, 3:]
@@ -241,6 +238,37 @@ def _write_material(path: Path, texture: NDArray[np.uint8]) -> None:
     write_bytes(path.with_suffix(".mtl"), material.encode("utf-8"))
 
 
+#: Text of an `f` line, its number, and how many positions and uv the file held before it.
+_FaceLine = tuple[str, int, int, int]
+
+
+def _plain_triangles(faces: list[_FaceLine]) -> NDArray[np.int64] | None:
+    """Corners (F, 6) when all faces are `f a b c`, the common case, in one go; else None."""
+    if not all(face[0].count(" ") == 2 for face in faces):
+        return None
+    try:
+        corners = np.array(" ".join([face[0] for face in faces]).split(), dtype=np.int64)
+    except ValueError:
+        return None
+    if corners.size != 3 * len(faces) or corners.min(initial=1) < 1:
+        return None
+    corners = corners.reshape(-1, 3) - 1
+    return np.hstack([corners, np.full_like(corners, -1)])
+
+
+def _polygons(path: str | Path, faces: list[_FaceLine]) -> NDArray[np.int64]:
+    """Corners (F, 6) of faces of any kind: three vertices and their uv, -1 where the file gives none."""
+    corners: list[tuple[int, ...]] = []
+    for text, number, vertex_count, uv_count in faces:
+        try:
+            corners += _fan(text.split(), vertex_count, uv_count)
+        except ValueError as error:
+            raise FormatError(
+                f"{path}: line {number} is no face", "f 1 2 3 or f 1/1 2/2 3/3", f"f {text[:78]}", _REMEDY
+            ) from error
+    return np.array(corners, dtype=np.int64).reshape(-1, 6)
+
+
 def _fan(tokens: list[str], vertex_count: int, uv_count: int) -> list[tuple[int, ...]]:
     """Triangles (a, b, c, uv of a, b, c) of a polygon; 0-based, uv -1 where the file gives none."""
     if len(tokens) < 3:
@@ -291,4 +319,4 @@ def _bytes(path: str | Path) -> bytes:
 
 
 def _text(path: str | Path) -> str:
-    return _bytes(path).decode("utf-8", "replace").replace("\r\n", "\n")
+    return _bytes(path).decode("utf-8", "replace").replace("\r\n", "\n").replace("\t", " ")

@@ -83,7 +83,7 @@ def test_texture_needs_uv(tmp_path, write):
 def test_obj_of_other_programs(tmp_path):
     (tmp_path / "a.obj").write_text(
         "# a quad, indices from the end, normals, colours 0..255\r\no thing\r\n"
-        "v 0 0 0 255 0 51\r\nv 1 0 0 0 0 0\r\nv 1 1 0 0 0 0\r\nv 0 1 0 0 0 0\r\nvn 0 0 1\r\n"
+        "v\t0 0 0 255 0 51\r\nv 1 0 0 0 0 0\r\nv 1 1 0 0 0 0\r\nv 0 1 0 0 0 0\r\nvn 0 0 1\r\n"
         "f -4//1 2//1 3//1 4//1\r\n"
     )
     mesh = read_obj(tmp_path / "a.obj")
