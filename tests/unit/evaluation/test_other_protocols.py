@@ -138,6 +138,16 @@ def test_only_what_the_camera_sees_counts():
     assert seen[128].sum() / 256 == pytest.approx(2 * 84.9 / 180, abs=0.01)
 
 
+def test_what_something_hides_from_the_camera_does_not_count():
+    tube = cylinder(80.0)
+    plate = np.array([[-200.0, -200, 500], [0, -200, 500], [0, 200, 500], [-200, 200, 500]])
+    triangles = np.concatenate([tube.triangles, np.array([[0, 2, 1], [0, 3, 2]]) + len(tube.vertices)])
+    truth = Mesh(np.concatenate([tube.vertices, plate]), triangles)
+    seen = benchmark._seen_from_camera(truth, benchmark.cylinder_map(tube, AXIS))
+    left, right = (seen[128, :128].sum(), seen[128, 128:].sum())
+    assert {bool(left), bool(right)} == {True, False}  # the plate stands before one half of the tube
+
+
 def test_alignment_by_projection_takes_scale_from_the_pupils_and_depth_from_the_median():
     # A plate 900 mm away; the prediction is 500 times smaller and, at true size, 25 mm farther away.
     plate = Mesh(

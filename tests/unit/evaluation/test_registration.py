@@ -10,6 +10,7 @@ import pytest
 from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
+from facemill.evaluation import registration
 from facemill.evaluation.registration import barycentric_weights, measure, register
 from facemill.evaluation.surface_index import LibiglIndex, index_surface
 from facemill.geometry.similarity import Similarity
@@ -185,3 +186,9 @@ def test_psbody_gives_the_same_distances(monkeypatch):
         for engine in ("libigl", "psbody")
     )
     np.testing.assert_allclose(first.distances, second.distances, rtol=0, atol=1e-6)
+
+
+def test_the_closed_form_of_the_metric_equals_the_sum_over_points():
+    arms = np.random.default_rng(4).normal(3, 20, (50, 3))
+    rows = np.concatenate([registration._rows(arms, np.broadcast_to(axis, arms.shape)) for axis in np.eye(3)])
+    np.testing.assert_allclose(registration._metric(arms), rows.T @ rows, rtol=1e-10, atol=1e-8)
