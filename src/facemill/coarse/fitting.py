@@ -88,8 +88,9 @@ def fit(
 ) -> FitResult:
     """Fit `model` to B aligned crops. For repeated calls keep a `Fitter`.
 
-    A photo's result does not depend on the other photos of the batch, beyond the rounding of matrix products
-    of another size (below 1e-4 in every coefficient's unit).
+    Each photo has its own loss and optimiser state. What a batch changes is the rounding of its matrix
+    products, which the optimiser enlarges: on the demo's photos alone and together differed by up to 2e-3
+    standard deviations in one identity coefficient. Batches of one photo are independent to the last bit.
 
     Args:
         crops: (B, 224, 224, 3) colours 0..1, aligned as `align_faces` does.

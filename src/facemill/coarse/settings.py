@@ -101,7 +101,11 @@ class CoarseSettings(Settings):
     weights: CoarseWeights = FITTING_WEIGHTS
     landmarks: LandmarkStageSettings = LandmarkStageSettings()
     photometric: PhotometricStageSettings = PhotometricStageSettings()
-    batch_size: int = Field(8, ge=1, description="faces fitted at a time; bounds the memory")
+    batch_size: int = Field(
+        1,
+        ge=1,
+        description="faces fitted at a time; 1 makes a face independent of the others to the last bit",
+    )
     strength_deviation: float = Field(
         0.5, gt=0, description="standard deviation of the strength (0..1) of a blendshape"
     )
