@@ -39,7 +39,7 @@ test-slow: setup  ## the slow tests
 	$(BIN)/pytest -m slow
 
 test-browser: setup  ## open the report in headless Chromium
-	@workflow/tools/install_system_libraries.sh chromium
+	@workflow/tools/install_system_libraries.sh chromium chromium-driver
 	FACEMILL_REQUIRE_BROWSER=1 $(BIN)/pytest -m browser tests/browser
 
 lint: setup  ## linter, formatter, type checker, Snakemake's own linter

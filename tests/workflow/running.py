@@ -13,7 +13,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 
 # Enough for a result of every kind, not for a good one: tests of the workflow do not judge faces.
-QUICK_FIT = {"photometric": {"levels": [{"size": 64, "steps": 3}]}}
+QUICK_FIT = {"photometric": {"levels": [{"reduction": 4, "steps": 3}]}}
 
 
 @dataclass
@@ -31,24 +31,19 @@ class Run:
         return {name: int(count) for name, count in rows if name != "total"}
 
 
-def run_snakemake(
-    folder: Path, configuration: dict[str, Any] | None, *arguments: str, timeout: float = 600
-) -> Run:
-    """Call Snakemake with `folder` as working directory; returns its exit code and output."""
+def snakemake_call(folder: Path, configuration: dict[str, Any], *arguments: str) -> dict[str, Any]:
+    """Arguments for `subprocess` that call Snakemake with `folder` as working directory."""
+    path = folder / "test-config.yaml"
+    path.write_text(yaml.safe_dump(configuration))
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "workflow" / "Snakefile")]
-    command += ["--directory", str(folder), "--cores", "2", "--nocolor"]
-    if configuration is not None:
-        path = folder / "test-config.yaml"
-        path.write_text(yaml.safe_dump(configuration))
-        command += ["--configfile", str(path)]
+    command += ["--directory", str(folder), "--cores", "2", "--nocolor", *arguments]
+    command += ["--configfile", str(path)]  # last: it takes all that follows for further files
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_WAIT_POLICY": "passive"}
-    done = subprocess.run(
-        [*command, *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=timeout,
-        env=environment,
-        check=False,
-    )
+    return {"args": command, "env": environment, "stderr": subprocess.STDOUT, "text": True}
+
+
+def run_snakemake(folder: Path, configuration: dict[str, Any], *arguments: str, timeout: float = 600) -> Run:
+    """Call Snakemake with `folder` as working directory; returns its exit code and output."""
+    call = snakemake_call(folder, configuration, *arguments)
+    done = subprocess.run(**call, stdout=subprocess.PIPE, timeout=timeout, check=False)
     return Run(done.returncode, done.stdout)

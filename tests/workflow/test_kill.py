@@ -3,15 +3,13 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import psutil
 import pytest
-import yaml
 
-from workflow.running import QUICK_FIT, ROOT, run_snakemake
+from workflow.running import QUICK_FIT, ROOT, run_snakemake, snakemake_call
 
 CONFIGURATION = {
     "run": "kill",
@@ -61,28 +59,22 @@ def script_of(process: psutil.Process, rule: str) -> psutil.Process | None:
     return None
 
 
+def wait_for_script(running: subprocess.Popen, rule: str) -> psutil.Process | None:
+    """Wait until a running Snakemake executes the script of `rule`; None when it ends before."""
+    process, script = psutil.Process(running.pid), None
+    while running.poll() is None and script is None:
+        script = script_of(process, rule)
+        time.sleep(0.02)
+    return script
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("delay", [0.0, 1.5], ids=["at once", "in the middle"])
 @pytest.mark.parametrize("rule", RULES)
 def test_killed_rule_leaves_nothing_half_made(tmp_path, undisturbed, rule, delay):
-    (tmp_path / "test-config.yaml").write_text(yaml.safe_dump(CONFIGURATION))
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--snakefile",
-        str(ROOT / "workflow" / "Snakefile"),
-        "--cores",
-        "2",
-    ]
-    command += ["--directory", str(tmp_path), "--configfile", str(tmp_path / "test-config.yaml")]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    log = (tmp_path / "first-run.log").open("w")
-    running = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
-    process, victim = psutil.Process(running.pid), None
-    while running.poll() is None and victim is None:
-        victim = script_of(process, rule)
-        time.sleep(0.02)
+    with (tmp_path / "first-run.log").open("w") as log:
+        running = subprocess.Popen(**snakemake_call(tmp_path, CONFIGURATION), stdout=log)
+    victim = wait_for_script(running, rule)
     assert victim is not None, f"{rule} was not seen running"
     time.sleep(delay)
     if victim.is_running():
@@ -95,23 +87,10 @@ def test_killed_rule_leaves_nothing_half_made(tmp_path, undisturbed, rule, delay
 
 @pytest.mark.slow
 def test_killed_snakemake_is_resumed_after_unlocking(tmp_path, undisturbed):
-    (tmp_path / "test-config.yaml").write_text(yaml.safe_dump(CONFIGURATION))
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--snakefile",
-        str(ROOT / "workflow" / "Snakefile"),
-        "--cores",
-        "2",
-    ]
-    command += ["--directory", str(tmp_path), "--configfile", str(tmp_path / "test-config.yaml")]
-    running = subprocess.Popen(
-        command, env={**os.environ, "PYTHONPATH": str(ROOT / "src")}, start_new_session=True
-    )
-    process = psutil.Process(running.pid)
-    while running.poll() is None and script_of(process, "reconstruct_coarse") is None:
-        time.sleep(0.02)
+    with (tmp_path / "first-run.log").open("w") as log:
+        call = snakemake_call(tmp_path, CONFIGURATION)
+        running = subprocess.Popen(**call, stdout=log, start_new_session=True)
+    assert wait_for_script(running, "reconstruct_coarse") is not None
     os.killpg(running.pid, signal.SIGKILL)
     running.wait()
     assert run_snakemake(tmp_path, CONFIGURATION, "--unlock").code == 0

@@ -16,7 +16,7 @@ rule reconstruct_coarse:
         f"{RESULTS}/benchmarks/reconstruct_coarse/{{set}}/{{shard}}.tsv"
     conda:
         "../../envs/reconstruct_coarse.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=6000,
         runtime=240,
@@ -24,7 +24,6 @@ rule reconstruct_coarse:
     params:
         settings=plan.stage("reconstruct_coarse"),
         device=plan.settings.device,
-        seed=plan.settings.seed,
         code=plan.code("reconstruct_coarse"),
     message:
         "reconstruct faces of {wildcards.set}, shard {wildcards.shard}"
