@@ -3,9 +3,8 @@
 input: head (resources/models/head.npz); output: model
 """
 
-from facemill.models.head import load_head
-
 from facemill.models.files import save_model
+from facemill.models.head import load_head
 from facemill.runtime.logs import log_to
 
 log_to(snakemake.log[0])

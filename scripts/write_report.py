@@ -7,7 +7,6 @@ params: settings, run (its name), results (results/<run>), benchmarks (folder), 
 
 from facemill.report.inputs import read_inputs
 from facemill.report.page import write_report
-
 from facemill.report.settings import ReportSettings
 from facemill.runtime.logs import log_to
 

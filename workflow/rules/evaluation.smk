@@ -1,7 +1,5 @@
 # Figures under the protocols that the field publishes with, on anybody's predictions.
 
-PUBLISHED = ROOT / "resources" / "published"
-
 
 rule evaluate_now:
     input:
@@ -31,7 +29,7 @@ rule evaluate_now:
     params:
         settings=plan.stage("evaluate_now"),
         task=lambda wildcards: plan.task("now", wildcards.name),
-        published=str(PUBLISHED),
+        published=lambda wildcards, input: str(Path(input.published[0]).parent),
         code=plan.code("evaluate_now"),
     message:
         "evaluate {wildcards.name} under the NoW protocol"
@@ -120,7 +118,7 @@ rule compare_methods:
     params:
         settings=plan.stage("compare_methods"),
         names=[Path(file).stem for file in plan.evaluation_results],
-        published=str(PUBLISHED),
+        published=lambda wildcards, input: str(Path(input.published[0]).parent),
         code=plan.code("compare_methods"),
     message:
         "put our figures beside the published ones"

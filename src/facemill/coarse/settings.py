@@ -72,9 +72,10 @@ class FittingLevel(Settings):
 class PhotometricStageSettings(Settings):
     """All coefficients from the pixels: closed-form lighting and albedo, then Adam on the hybrid loss."""
 
-    levels: tuple[FittingLevel, ...] = (
-        FittingLevel(reduction=2, steps=50),
-        FittingLevel(reduction=1, steps=30),
+    levels: tuple[FittingLevel, ...] = Field(
+        (FittingLevel(reduction=2, steps=50), FittingLevel(reduction=1, steps=30)),
+        min_length=1,
+        description="coarse to fine: pixels of the crop per rendered pixel, and steps",
     )
     learning_rate: float = Field(0.03, gt=0, description="standard deviations per step, at the start")
     final_rate: float = Field(

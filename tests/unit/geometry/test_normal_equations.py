@@ -1,4 +1,4 @@
-"""Normal equations: known answers, many unknowns on several threads, matrices that are not positive definite."""
+"""Normal equations: many unknowns on several threads, matrices that are not positive definite."""
 
 import torch
 from torch.testing import assert_close
