@@ -13,8 +13,9 @@ from torch import Tensor
 
 from facemill.coarse.posed_face import PosedFace
 from facemill.geometry.camera import Camera, deep3d_crop_camera, project
-from facemill.geometry.image import resizing, translation, warp
+from facemill.geometry.image import resizing, translation
 from facemill.geometry.rotation import rotation_about_y
+from facemill.geometry.sampling import warp
 from facemill.models.topology import Topology
 from facemill.rendering.fragments import Fragments
 from facemill.rendering.lighting import irradiance

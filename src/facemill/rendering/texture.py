@@ -12,9 +12,10 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from facemill.geometry.camera import Camera, project
-from facemill.geometry.image import resizing, sample, translation
+from facemill.geometry.image import resizing, translation
 from facemill.geometry.infill import push_pull
 from facemill.geometry.mesh import check_triangles, normalised, vertex_normals
+from facemill.geometry.sampling import sample
 from facemill.rendering.rasterize import rasterize
 from facemill.rendering.zbuffer import Screen, rasterize_screens
 

@@ -1,7 +1,10 @@
 """The scripts of the photo stages, one after another, with a stand-in for Snakemake."""
 
+import ast
+import os
 import runpy
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,6 +30,7 @@ SETTINGS = {
     "segment_skin": SkinSettings(),
     "split_dataset": SplitSettings(),
 }
+PHOTO_SCRIPTS = [*SETTINGS, "tabulate_faces"]
 
 
 @pytest.fixture
@@ -71,3 +75,13 @@ def test_the_chain_of_scripts_makes_the_tables_and_pictures(run, repository, tmp
     for pictures in (crops, masks):
         assert sorted(path.name for path in pictures.iterdir()) == ["astronaut.png", "hopper.png"]
     assert "4 photos: 4 tried" in (tmp_path / "logs" / "detect_faces.log").read_text()
+
+
+@pytest.mark.parametrize("name", PHOTO_SCRIPTS)
+def test_a_photo_script_does_not_import_torch(name, repository):
+    script = ast.parse((repository / "scripts" / f"{name}.py").read_text(encoding="utf-8"))
+    imports = [ast.unparse(node) for node in script.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    assert imports
+    program = "\n".join([*imports, "import sys", "sys.exit('torch' in sys.modules)"])
+    environment = {**os.environ, "PYTHONPATH": str(repository / "src")}
+    assert subprocess.run([sys.executable, "-c", program], env=environment).returncode == 0
