@@ -83,8 +83,11 @@ def fill_rows(
         wi, wj, wk = w[i], w[j], w[k]
         if turn < 0.0:
             bx, by, wj, cx, cy, wk = cx, cy, wk, bx, by, wj
+        foremost = max(wi, wj, wk) * (1.0 + 1e-12)  # rounding must not hide a tie
         for row in range(int(max(top, start)), int(min(bottom, stop - 1.0)) + 1):
             for column in range(int(left), int(right) + 1):
+                if foremost < nearest[row - start, column]:
+                    continue
                 side_a = side_of_edge(bx, by, cx, cy, column, row)
                 if not on_inner_side(side_a, cx - bx, cy - by):
                     continue
