@@ -18,6 +18,7 @@ FACE_FILES = {
     *("mesh.obj", "mesh_plain.obj", "mesh.glb", "neutral.obj", "now_landmarks.txt", "coefficients.mat"),
     *("camera.json", "landmarks68.txt", "landmarks68_crop.txt", "landmarks68_3d.txt"),
     *("overlay_crop.png", "overlay.png", "geometry.png", "turned.png"),
+    *("closeup.png", "closeup_overlay.png"),
 }
 
 

@@ -97,6 +97,8 @@ rule export_photo:
             category="Faces",
             subcategory="{photo}",
         ),
+        closeup=f"{RESULTS}/coarse/{{set}}/{{photo}}/closeup.png",
+        closeup_overlay=f"{RESULTS}/coarse/{{set}}/{{photo}}/closeup_overlay.png",
         geometry=f"{RESULTS}/coarse/{{set}}/{{photo}}/geometry.png",
         turned=f"{RESULTS}/coarse/{{set}}/{{photo}}/turned.png",
     log:

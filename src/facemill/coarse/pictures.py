@@ -9,11 +9,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import sparse
 from torch import Tensor
 
 from facemill.coarse.posed_face import PosedFace
 from facemill.geometry.camera import Camera, deep3d_crop_camera, project
 from facemill.geometry.image import resizing, translation
+from facemill.geometry.mesh import laplacian
 from facemill.geometry.rotation import rotation_about_y
 from facemill.geometry.sampling import warp
 from facemill.models.topology import Topology
@@ -24,6 +26,9 @@ from facemill.rendering.texture import sample_texture
 
 SUPERSAMPLING = 2
 GREY = 0.72
+#: Rounds of averaging over neighbours that blur the border of the face on an overlay: about 7 mm on the head.
+FADING = 20
+
 #: The square around the face that the close-up pictures show, pixels of the 224 crop: left, top, side.
 CLOSEUP_WINDOW = (-38.5, -49.5, 301.0)
 #: Soft light from the camera, a little from above and from the left; nine harmonics, the same for r, g and b.
@@ -39,10 +44,11 @@ class Layer(NamedTuple):
 
 @dataclass(frozen=True)
 class Surface:
-    """What is drawn: vertices (V, 3) in the head frame, and triangles (F, 3) of them."""
+    """What is drawn: vertices (V, 3) in the head frame, triangles (F, 3) and opacity (V,) if not all 1."""
 
     vertices: Tensor
     triangles: Tensor
+    opacity: Tensor | None = None
 
 
 #: From fragments of one picture to the colour (H, W, 3) of each of its pixels.
@@ -62,6 +68,8 @@ def draw(surface: Surface, camera: Camera, size: tuple[int, int], shader: Shader
     vertices = fine.points_in_camera(surface.vertices)[None]
     fragments = rasterize(vertices, surface.triangles, fine.intrinsics, many)
     alpha = fragments.mask[0].to(surface.vertices.dtype)
+    if surface.opacity is not None:
+        alpha = vertex_shader(surface.opacity[:, None], surface.triangles)(fragments)[..., 0]
     stacked = torch.cat([shader(fragments).clamp(0, 1) * alpha[..., None], alpha[..., None]], dim=-1)
     pooled = torch.nn.functional.avg_pool2d(stacked.permute(2, 0, 1)[None], SUPERSAMPLING)[0].permute(1, 2, 0)
     return Layer(pooled[..., :3], pooled[..., 3])
@@ -91,10 +99,21 @@ def texture_shader(
 
 
 def face_surface(face: PosedFace, topology: Topology) -> Surface:
-    """The part that belongs to the face: without scalp, neck, and what else the head model has."""
-    region = topology.regions["face"]
-    rows = region[topology.triangles].all(dim=1)
-    return Surface(face.shape, topology.triangles[rows])
+    """The part that belongs to the face, without scalp, neck, and what else the head model has.
+
+    Towards the rest of the head it fades out: a border along triangles would look like saw teeth.
+    """
+    region = topology.regions["face"].numpy()
+    triangles = topology.triangles.numpy()
+    averaging = sparse.eye_array(len(region)) - laplacian(triangles, len(region))
+    membership = region.astype(np.float64)
+    for _ in range(FADING):
+        membership = averaging @ membership
+    opacity = torch.from_numpy(np.clip((membership - 0.35) / 0.3, 0, 1)).to(face.shape.dtype)
+    rows = (opacity[topology.triangles] > 0).any(dim=1) & topology.regions["face"][topology.triangles].any(
+        dim=1
+    )
+    return Surface(face.shape, topology.triangles[rows], opacity)
 
 
 def lay_over(photo: NDArray[np.uint8], layer: Layer, left: int = 0, top: int = 0) -> NDArray[np.uint8]:
