@@ -284,7 +284,7 @@ def _named(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
                 f"photo {name} has no reconstruction",
                 "status ok",
                 f"status {row['status']}: {row['reason']}",
-                "see docs/photos.md for what the status means; faces.csv lists all photos",
+                "see docs/detect_faces.md for what the status means; faces.csv lists all photos",
             )
     return table[table["photo"].isin(names)].reset_index(drop=True)
 
