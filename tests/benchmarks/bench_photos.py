@@ -36,7 +36,7 @@ from facemill.runtime.tables import OK
 
 STAGES = ("index_photos", "detect_faces", "align_faces", "detect_landmarks", "segment_skin")
 ROUNDS = 3
-COPIES = 16
+COPIES = 64  # a quarter of a shard's default: what a stage does once per shard must not count as per photo
 LARGE_COPIES = 3
 PLANNED = 100_000
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from facemill.geometry.image import resize, transform_points
+from facemill.geometry.image import mirror, resize, transform_points
 from facemill.photos.dlib_models import Predictor68
 from facemill.photos.five_points import eye_distance, face_box, five_of_68
 from facemill.photos.pictures import picture_path, read_picture
@@ -73,7 +73,7 @@ class DlibLandmarkDetector(LandmarkDetector):
         height, width = crop.shape[:2]
         enlarged = resize(crop, (height * times, width * times), "bilinear")
         box = transform_points(enlarged.resized_from_image, face_box(points).reshape(2, 2)).ravel()
-        mirrored = resize(crop[:, ::-1], enlarged.image.shape[:2], "bilinear").image
+        mirrored = mirror(enlarged.image)
         last = mirrored.shape[1] - 1
         results = []
         for jittered in jittered_boxes(box, self._settings.jitters):

