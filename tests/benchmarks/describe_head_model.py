@@ -1,6 +1,6 @@
 """Figures of the shipped head: sizes, load time, anthropometry, atlas, and what dlib says about its renders.
 
-    python tests/benchmarks/bench_head_model.py [--pictures docs/pictures]
+    python tests/benchmarks/describe_head_model.py [--pictures docs/pictures]
 
 dlib's landmarks are a cross-check only: the model's landmarks were placed by anatomy, not by dlib.
 """
