@@ -141,7 +141,10 @@ class Plan:
     def stage(self, rule: str) -> dict[str, Any]:
         """The settings of a rule as plain values."""
         section: Any = getattr(self.settings, rule)
-        return section.model_dump(mode="json")
+        values: dict[str, Any] = section.model_dump(mode="json")
+        if "seed" in values:  # the run's seed moves every random choice; a rule's own moves one of them
+            values["seed"] += self.settings.seed
+        return values
 
     def code(self, rule: str) -> str:
         """A digest of the library code that the script of `rule` reaches: a change reruns the rule."""

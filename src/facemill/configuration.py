@@ -40,7 +40,7 @@ class Configuration(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     run: Name = Field("demo", description="name of the run: results go to results/<run>/")
-    seed: int = Field(0, ge=0, description="every random choice derives from it and from names")
+    seed: int = Field(0, ge=0, description="added to the seeds of the rules: another one changes every draw")
     model: Literal["head"] = Field("head", description="morphable model: head (embedded)")
     device: str = Field(
         "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:<n>"

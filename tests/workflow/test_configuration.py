@@ -10,7 +10,7 @@ from workflow.running import ROOT, run_snakemake
 
 sys.path.insert(0, str(ROOT / "workflow"))
 
-from planning import read_configuration
+from planning import Plan, read_configuration
 
 from facemill.configuration import Configuration, check_configuration
 from facemill.runtime.errors import ConfigurationError
@@ -97,3 +97,11 @@ def test_unknown_key_ends_before_any_job(tmp_path: Path):
     assert run.code != 0
     assert "did you mean photos?" in run.output
     assert "Traceback" not in run.output
+
+
+def test_the_seed_of_the_run_moves_the_seeds_of_the_rules():
+    settings = check_configuration({"seed": 3, "split_dataset": {"seed": 4}})
+    plan = Plan(ROOT, settings, may_list=False)
+    assert plan.stage("split_dataset")["seed"] == 7
+    assert plan.stage("build_head_model")["seed"] == 3
+    assert "seed" not in plan.stage("detect_faces")
