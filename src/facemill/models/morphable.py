@@ -132,17 +132,12 @@ class LinearModel(MorphableModel):
     blendshape_coefficients: Tensor = None  # type: ignore[assignment]  # filled below: its width is E
 
     def __post_init__(self) -> None:
-        _fill_blendshapes(self)
         count = self.topology.vertex_count
         for name in ("mean_shape", "albedo_mean"):
             _expect_shape(name, getattr(self, name), (count, 3))
         for name in ("identity_basis", "expression_basis", "albedo_basis"):
             _expect_shape(name, getattr(self, name), (None, count, 3))
-        _expect_shape(
-            "blendshape_coefficients",
-            self.blendshape_coefficients,
-            (len(self.blendshape_names), self.expression_count),
-        )
+        _complete_blendshapes(self)
 
     @property
     def identity_count(self) -> int:
@@ -198,18 +193,13 @@ class BilinearModel(MorphableModel):
     blendshape_coefficients: Tensor = None  # type: ignore[assignment]  # filled below: its width is E
 
     def __post_init__(self) -> None:
-        _fill_blendshapes(self)
         count = self.topology.vertex_count
         _expect_shape("core", self.core, (3 * count, None, None))
         for name in ("identity_mean", "identity_deviation"):
             _expect_shape(name, getattr(self, name), (self.identity_count,))
         _expect_shape("albedo_mean", self.albedo_mean, (count, 3))
         _expect_shape("albedo_basis", self.albedo_basis, (None, count, 3))
-        _expect_shape(
-            "blendshape_coefficients",
-            self.blendshape_coefficients,
-            (len(self.blendshape_names), self.expression_count),
-        )
+        _complete_blendshapes(self)
 
     @property
     def identity_count(self) -> int:
@@ -249,10 +239,12 @@ def _combine(mean: Tensor, terms: tuple[tuple[Tensor, Tensor], ...], batch: int)
     return total.reshape(batch, *mean.shape)
 
 
-def _fill_blendshapes(model: LinearModel | BilinearModel) -> None:
+def _complete_blendshapes(model: LinearModel | BilinearModel) -> None:
     if model.blendshape_coefficients is None:
         nothing = model.albedo_mean.new_zeros(0, model.expression_count)
         object.__setattr__(model, "blendshape_coefficients", nothing)
+    expected = (len(model.blendshape_names), model.expression_count)
+    _expect_shape("blendshape_coefficients", model.blendshape_coefficients, expected)
 
 
 def _moved(
