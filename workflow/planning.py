@@ -114,6 +114,20 @@ class Plan:
         paths = ("dataset", "predictions", "prediction", "scan", "folder")
         return {key: str(Path(value).expanduser()) if key in paths else value for key, value in task.items()}
 
+    def synthetic_set(self, kind: str, name: str) -> dict[str, Any]:
+        """One data set of the configuration's `synthesis.<kind>`."""
+        tasks = getattr(self.settings.synthesis, kind)
+        if name not in tasks:
+            known = ", ".join(tasks) or "none"
+            sys.exit(f"there is no synthesis.{kind}.{name} in the configuration; it has: {known}")
+        task: dict[str, Any] = tasks[name].model_dump(mode="json")
+        return task
+
+    def synthetic_shards(self, kind: str, name: str) -> list[str]:
+        """Shards of a synthetic data set that is made `shard_size` people at a time."""
+        task = self.synthetic_set(kind, name)
+        return [f"{shard:04d}" for shard in range(-(-task["identities"] // task["shard_size"]))]
+
     @property
     def evaluation_results(self) -> list[str]:
         """The summary of each evaluation that the configuration lists."""

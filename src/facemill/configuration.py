@@ -30,6 +30,7 @@ from facemill.photos.settings import (
 )
 from facemill.report.settings import ReportSettings
 from facemill.runtime.errors import ConfigurationError
+from facemill.synthesis.settings import SynthesisTasks, SynthesizePhotosSettings
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
@@ -49,6 +50,7 @@ class Configuration(BaseModel):
         default_factory=lambda: {"portraits": PhotoSet(folder="resources/photos")},
         description="photo sets: name → folder of photos; {} means none",
     )
+    synthesis: SynthesisTasks = SynthesisTasks()
     evaluation: EvaluationTasks = EvaluationTasks()
     export_limit: int = Field(
         1000, ge=0, description="photo sets of more photos get folders per photo only when asked for by name"
@@ -62,6 +64,7 @@ class Configuration(BaseModel):
     split_dataset: SplitSettings = SplitSettings()
     reconstruct_coarse: CoarseSettings = CoarseSettings()
     export_coarse: ExportSettings = ExportSettings()
+    synthesize_photos: SynthesizePhotosSettings = SynthesizePhotosSettings()
     evaluate_now: NowSettings = NowSettings()
     evaluate_scan: ScanSettings = ScanSettings()
     evaluate_landmarks: LandmarkErrorSettings = LandmarkErrorSettings()

@@ -1,0 +1,1 @@
+"""People, photographs, captures and scans with exact ground truth, made without licensed data."""

@@ -1,0 +1,1 @@
+# Photographs, captures and scans of people who do not exist, with exact ground truth.
