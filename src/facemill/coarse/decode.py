@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from facemill.coarse.contour import JAW_COUNT, SlidingContour
 from facemill.geometry.camera import Camera, deep3d_crop_camera, project_camera_points
 from facemill.geometry.mesh import VertexNormals
 from facemill.geometry.rotation import matrix_from_euler_deep3d
 from facemill.models.coefficients import Coefficients
+from facemill.models.contour import JAW_COUNT, SlidingContour
 from facemill.models.morphable import MorphableModel
 from facemill.rendering.lighting import shade
 

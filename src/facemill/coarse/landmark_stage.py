@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from facemill.coarse.contour import JAW_COUNT, SlidingContour
 from facemill.coarse.decode import mean_face, project_landmarks
 from facemill.coarse.expression_space import ExpressionSpace
 from facemill.coarse.losses.landmark import INNER_MOUTH
@@ -20,6 +19,7 @@ from facemill.geometry.rotation import (
     matrix_from_euler_deep3d,
 )
 from facemill.models.coefficients import Coefficients
+from facemill.models.contour import JAW_COUNT, SlidingContour
 from facemill.models.morphable import LinearModel, MorphableModel
 
 POSE = 6  # three of an axis-angle increment, three of the translation

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from facemill.geometry.five_points import place_standard_points
 from facemill.geometry.image import Window, resize_and_crop, transform_points
-from facemill.photos.five_points import STANDARD_POINTS
 from facemill.photos.pictures import picture_path, write_picture
 from facemill.photos.plan import name_of_text
 from facemill.photos.reading import read_photo
@@ -56,12 +56,9 @@ def fit_alignment(points: np.ndarray, width: int, height: int, settings: AlignSe
         PhotoError: `bad_detections`: the points determine no scale.
     """
     upward = np.stack([points[:, 0], height - 1 - points[:, 1]], axis=1)
-    system = np.concatenate([STANDARD_POINTS, np.ones((5, 1))], axis=1)
-    solution = np.linalg.lstsq(system, upward, rcond=None)[0]
-    standard_scale = float(np.linalg.norm(solution[:3], axis=0).mean())
+    translation, standard_scale = place_standard_points(upward)
     if not np.isfinite(standard_scale) or standard_scale < 1e-6:
         raise PhotoError("bad_detections", "all points are in one place")
-    translation = solution[3]
     scale = settings.rescale / standard_scale
     resized_width, resized_height = max(1, int(width * scale)), max(1, int(height * scale))
     half = settings.size / 2

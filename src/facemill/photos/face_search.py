@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from facemill.geometry.five_points import five_of_68
 from facemill.geometry.image import Window, resize, resize_and_crop, transform_points
 from facemill.photos.dlib_models import BoxDetector, Predictor68
-from facemill.photos.five_points import five_of_68
 from facemill.photos.reading import Photo
 from facemill.photos.settings import DetectSettings
 
@@ -22,7 +22,7 @@ class Face:
         box: (left, top, right, bottom).
         score: of the detector; NaN when no detector was asked.
         points: (5, 2).
-        source: `hog`, `mmod`, or `file`.
+        source: `hog`, `mmod`, `file` (the user's points) or `box` (points sought in a box that was given).
     """
 
     box: np.ndarray

@@ -6,22 +6,9 @@ image-right mouth corner; pixels, y downward.
 
 import numpy as np
 
+from facemill.geometry.five_points import STANDARD_POINTS, five_of_68
 from facemill.runtime.errors import PhotoError
 
-# Deep3DFaceReconstruction's standard points: decimetres, y up, z out of the face
-# (its BFM/similarity_Lm3D_all.mat, landmarks 31, 37 & 40, 43 & 46, 49, 55 of 68).
-STANDARD_POINTS = np.array(
-    [
-        [-0.31148657, 0.29036078, 0.13377953],
-        [0.30979887, 0.28972036, 0.13179526],
-        [0.0032535, -0.04617932, 0.55244243],
-        [-0.25216928, -0.38133916, 0.22405732],
-        [0.2484662, -0.38128236, 0.22235769],
-    ]
-)
-STANDARD_POINTS.setflags(write=False)
-
-LEFT_EYE, RIGHT_EYE, NOSE_TIP, MOUTH = slice(36, 42), slice(42, 48), 30, [48, 54]
 OUTER_EYE_CORNERS, INNER_EYE_CORNERS = [36, 45], [39, 42]
 
 _FRONT = STANDARD_POINTS[:, :2] * (1, -1)
@@ -51,12 +38,6 @@ _WIDEST_EYES = 1.6  # eye distance / distance of eyes and mouth: 0.93 from the f
 _OUTSIDE = 0.5  # points may lie outside a photo that cuts the face, by this share of its longer side
 _AGREE = 0.25  # of the eye distance: nose and mouth are near the detector's, so its eyes can be trusted
 _AT_CORNER = 0.5  # a point is a corner when it is this much nearer to the corner than to the centre
-
-
-def five_of_68(points: np.ndarray) -> np.ndarray:
-    """(5, 2) points of (68, 2) iBUG landmarks: eye centres are means of six, the nose tip is number 30."""
-    eyes = [points[LEFT_EYE].mean(axis=0), points[RIGHT_EYE].mean(axis=0)]
-    return np.stack([*eyes, points[NOSE_TIP], *points[MOUTH]])
 
 
 def eye_distance(points: np.ndarray) -> float:

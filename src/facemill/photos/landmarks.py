@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from facemill.geometry.five_points import five_of_68
 from facemill.geometry.image import mirror, resize, transform_points
 from facemill.photos.dlib_models import Predictor68
-from facemill.photos.five_points import eye_distance, face_box, five_of_68
+from facemill.photos.five_points import eye_distance, face_box
 from facemill.photos.pictures import picture_path, read_picture
 from facemill.photos.settings import LandmarkSettings
 from facemill.runtime.errors import ConfigurationError, PhotoError

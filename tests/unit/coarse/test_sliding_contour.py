@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from facemill.coarse.contour import SlidingContour
 from facemill.geometry.camera import deep3d_crop_camera, project
 from facemill.geometry.mesh import vertex_normals
 from facemill.geometry.rotation import matrix_from_euler_deep3d
+from facemill.models.contour import SlidingContour
 
 
 def chosen_vertices(model, yaw_degrees, roll_degrees=0.0):

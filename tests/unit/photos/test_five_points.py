@@ -5,15 +5,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from facemill.geometry.five_points import STANDARD_POINTS, five_of_68
 from facemill.geometry.rotation import matrix_from_euler_deep3d
-from facemill.photos.five_points import (
-    STANDARD_POINTS,
-    check_eye_centres,
-    check_five_points,
-    eye_distance,
-    face_box,
-    five_of_68,
-)
+from facemill.photos.five_points import check_eye_centres, check_five_points, eye_distance, face_box
 from facemill.runtime.errors import PhotoError
 
 FRONT = STANDARD_POINTS[:, :2] * (1, -1) * 100 + (256, 200)  # pixels of a photo of 512 x 400

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from facemill.geometry.five_points import STANDARD_POINTS
 from facemill.geometry.image import transform_points
 from facemill.photos.alignment import align_faces, fit_alignment
-from facemill.photos.five_points import STANDARD_POINTS
 from facemill.photos.settings import AlignSettings
 from facemill.runtime.errors import PhotoError
 

@@ -6,10 +6,11 @@ import pytest
 from PIL import Image
 
 from bad_photos import PORTRAIT, portrait_points
+from facemill.geometry.five_points import five_of_68
 from facemill.geometry.image import Window, resize_and_crop, transform_points
 from facemill.photos import landmarks as module
 from facemill.photos.alignment import fit_alignment
-from facemill.photos.five_points import eye_distance, five_of_68
+from facemill.photos.five_points import eye_distance
 from facemill.photos.landmarks import (
     MIRRORED_68,
     DlibLandmarkDetector,
