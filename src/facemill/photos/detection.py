@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from facemill.formats.face_boxes import read_face_box
 from facemill.formats.landmarks import read_points_text
+from facemill.geometry.five_points import five_of_68
 from facemill.photos.face_search import Face, FaceSearch
 from facemill.photos.five_points import check_eye_centres, check_five_points, eye_distance, face_box
 from facemill.photos.plan import name_of_text
@@ -17,6 +19,8 @@ from facemill.runtime.errors import FormatError, PhotoError
 from facemill.runtime.tables import map_photos
 
 COLUMNS = ("face_count", "score", "box", "points5", "points_source")
+BOX_SUFFIX = ".npy"
+LEAST_OVERLAP = 0.2  # detectors frame faces differently: a share of 0.2 is still the same face
 
 
 def detect_faces(
@@ -26,7 +30,9 @@ def detect_faces(
 
     A points file of the user (5 or 68 rows, pixels of the upright photo, y down) chooses the face; it is
     checked, and a wrong one is an answer, not ignored. Otherwise dlib searches at `settings.working_side`,
-    and again at twice the resolution when it finds nothing. Photos are decoded here for the first time.
+    and again at twice the resolution when it finds nothing. A box that comes with the photo (`.npy` of the
+    NoW benchmark) chooses among the faces found; where none is there, the points are sought in the box
+    itself. Photos are decoded here for the first time.
 
     Args:
         table: of `index_photos`.
@@ -35,8 +41,8 @@ def detect_faces(
     Returns:
         `table` with `face_count` (1 where the user gave points), `score` (NaN where the user gave points),
         `box` (left, top, right, bottom), `points5` (x, y of the five points in turn), `points_source`
-        (`hog`, `mmod`, `file`); all in pixels of the whole upright photo. With `faces: all`, further faces
-        follow their photo as rows `<photo>_face2`, `<photo>_face3`, …, from large to small.
+        (`hog`, `mmod`, `file`, `box`); all in pixels of the whole upright photo. With `faces: all`, further
+        faces follow their photo as rows `<photo>_face2`, `<photo>_face3`, …, from large to small.
         Statuses: `unreadable`, `no_face`, `bad_detections`, `too_small`.
     """
     search = FaceSearch(settings)
@@ -59,8 +65,19 @@ def _faces_of_row(
 ) -> list[Face]:
     path = folder / name_of_text(row["file"])
     photo = read_photo(path, min_side=settings.working_side)
-    if row["points_file"]:
-        return [_face_of_file(folder, row["points_file"], photo, search)]
+    given: str = row["points_file"] or ""
+    if given and not given.endswith(BOX_SUFFIX):
+        return [_face_of_file(folder, given, photo, search)]
+    box = _box_of_file(folder, given) if given else None
+    faces = _search(path, photo, search, settings)
+    if box is not None:
+        return [_face_in_box(box, faces, photo, search)]
+    if not faces:
+        raise PhotoError("no_face", f"the detector ({settings.detector}) finds no face")
+    return faces
+
+
+def _search(path: Path, photo: Photo, search: FaceSearch, settings: DetectSettings) -> list[Face]:
     for attempt in range(settings.retries + 1):
         enlargement = 2**attempt
         if attempt and max(photo.pixels.shape[:2]) < enlargement * settings.working_side:
@@ -68,7 +85,7 @@ def _faces_of_row(
         faces = search.faces(photo, enlargement)
         if faces:
             return faces
-    raise PhotoError("no_face", f"the detector ({settings.detector}) finds no face")
+    return []
 
 
 def _closer(path: Path, photo: Photo, min_side: int) -> Photo:
@@ -89,6 +106,34 @@ def _face_of_file(folder: Path, file: str, photo: Photo, search: FaceSearch) -> 
     if len(given) == 5:
         check_eye_centres(points, search.landmarks(photo, box))
     return Face(box, float("nan"), points, "file")
+
+
+def _box_of_file(folder: Path, file: str) -> np.ndarray:
+    try:
+        return read_face_box(folder / name_of_text(file))
+    except FormatError as error:
+        reason = f"{file}: expected {error.expected}, found {error.found}"
+        raise PhotoError("bad_detections", reason) from error
+
+
+def _face_in_box(box: np.ndarray, faces: list[Face], photo: Photo, search: FaceSearch) -> Face:
+    """The face found that shares most with `box`, or else the points that the predictor sees in it."""
+    shares = [overlap(face.box, box) for face in faces]
+    if shares and max(shares) >= LEAST_OVERLAP:
+        return faces[int(np.argmax(shares))]
+    points = five_of_68(search.landmarks(photo, box))
+    return Face(box, float("nan"), points, "box")
+
+
+def overlap(first: np.ndarray, second: np.ndarray) -> float:
+    """Area that two boxes (left, top, right, bottom) share, over the area that they cover together.
+
+    >>> overlap(np.array([0.0, 0, 2, 2]), np.array([1.0, 0, 3, 2]))        # 2 of 6
+    0.3333333333333333
+    """
+    shared = np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2])
+    area = float(np.prod(np.maximum(shared, 0.0)))
+    return area / float(np.prod(first[2:] - first[:2]) + np.prod(second[2:] - second[:2]) - area)
 
 
 def _columns(face: Face, count: int) -> dict[str, Any]:

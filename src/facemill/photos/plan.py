@@ -10,7 +10,7 @@ import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -59,7 +59,8 @@ class PlannedPhoto(NamedTuple):
     Attributes:
         photo: unique key within the set; a safe path component.
         file: name within the photo folder, as `text_of_name` writes it.
-        points_file: file with the user's facial points, relative to the photo folder, or None.
+        points_file: file with the user's facial points, or with a detector's box (`.npy`), relative to the
+            photo folder, or None.
         version: changes whenever the photo or its points file changes.
     """
 
@@ -86,8 +87,14 @@ def plan_photo_set(name: str, folder: str | Path, plan_folder: str | Path, shard
         ConfigurationError: `folder` is missing, is not a folder, cannot be listed, or holds no photo.
     """
     folder, plan_folder = Path(folder), Path(plan_folder)
-    entries = _list_folder(name, folder)
-    photos = _planned_photos(entries)
+    photos = _planned_photos(_list_folder(name, folder))
+    return write_plan(name, folder, plan_folder, shard_size, photos)
+
+
+def write_plan(
+    name: str, folder: Path, plan_folder: Path, shard_size: int, photos: Sequence[tuple[str, PlannedPhoto]]
+) -> PhotoPlan:
+    """Write or renew the plan of `photos`: (text whose hash gives the shard, photo) in their order."""
     shards = _number_of_shards(name, folder, plan_folder, shard_size, len(photos))
     members: list[list[PlannedPhoto]] = [[] for _ in range(shards)]
     shard_by_photo: dict[str, str] = {}
