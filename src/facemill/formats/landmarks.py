@@ -140,9 +140,18 @@ def read_picked_points(path: str | Path) -> PickedPoints:
     return PickedPoints(names, np.array(rows, dtype=np.float64))
 
 
-def write_picked_points(path: str | Path, picked: PickedPoints) -> None:
-    """Write a `.pp` file that MeshLab reads, atomically; NaN points are written as not picked."""
+def write_picked_points(path: str | Path, picked: PickedPoints, mesh: str = "") -> None:
+    """Write a `.pp` file that MeshLab reads, atomically; NaN points are written as not picked.
+
+    Laid out line by line as MeshLab does it, with one point per line from line 9 on: NoW's released code
+    counts lines. `mesh` is the file name of the surface. Without a date: equal points give equal bytes.
+    """
     root = ElementTree.Element("PickedPoints")
+    about = ElementTree.SubElement(root, "DocumentData")
+    ElementTree.SubElement(about, "DateTime", time="", date="")
+    ElementTree.SubElement(about, "User", name="")
+    ElementTree.SubElement(about, "DataFileName", name=mesh)
+    ElementTree.SubElement(about, "templateName", name="")
     for name, point in zip(picked.names, np.asarray(picked.points, dtype=np.float64), strict=True):
         there = bool(np.isfinite(point).all())
         x, y, z = (repr(float(value)) if there else "0.0" for value in point)

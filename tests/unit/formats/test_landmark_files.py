@@ -128,6 +128,16 @@ def test_picked_points_survive_writing(tmp_path):
     assert (tmp_path / "a.pp").read_text().startswith("<!DOCTYPE PickedPoints>\n<PickedPoints>")
 
 
+def test_picked_points_stand_where_the_released_code_of_now_reads_them(tmp_path):
+    seven = np.arange(21.0).reshape(7, 3) - 10.25
+    write_picked_points(tmp_path / "a.pp", PickedPoints([str(i) for i in range(7)], seven), mesh="a.obj")
+    lines = (tmp_path / "a.pp").read_text().splitlines()
+    assert 'DataFileName name="a.obj"' in lines[5] and len(lines) == 16
+    for line, point in zip(lines[8:15], seven, strict=True):
+        words = dict(word.split("=") for word in line.strip(" <>/").split()[1:])
+        assert [float(words[axis].strip('"')) for axis in "xyz"] == point.tolist()
+
+
 @pytest.mark.parametrize(
     ("text", "subject"),
     [
