@@ -18,9 +18,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from facemill.evaluation.landmark_files import TrueFace, prediction_file, read_prediction, read_true_faces
-from facemill.evaluation.scan_region import one_line
 from facemill.evaluation.settings import LandmarkErrorSettings, LandmarkTask, Origin
+from facemill.formats.true_landmarks import TrueFace, prediction_file, read_prediction, read_true_faces
 from facemill.geometry.mesh import FloatArray
 from facemill.runtime.errors import FormatError
 from facemill.runtime.files import write_json, write_text
@@ -127,7 +126,7 @@ def _row(face: TrueFace, files: Mapping[str, Path | None]) -> tuple[str, float, 
             return face.photo, face.yaw_degrees, np.nan, "bad_ground_truth", face.fault
         error = normalised_mean_error(read_prediction(path), face.points)
     except FormatError as problem:
-        return face.photo, face.yaw_degrees, np.nan, "bad_prediction", one_line(problem)
+        return face.photo, face.yaw_degrees, np.nan, "bad_prediction", problem.sentence
     except ValueError as problem:
         return face.photo, face.yaw_degrees, np.nan, "bad_prediction", f"{path}: {problem}"
     return face.photo, face.yaw_degrees, error, OK, ""

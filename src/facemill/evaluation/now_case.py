@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from facemill.evaluation.registration import Registration, register
-from facemill.evaluation.scan_region import ScanRegion, one_line
+from facemill.evaluation.scan_region import ScanRegion
 from facemill.evaluation.settings import NowSettings, NowTask
 from facemill.evaluation.seven_landmarks import order_fault
 from facemill.evaluation.surface_index import index_surface
@@ -60,11 +60,11 @@ def read_prediction(mesh_path: Path, landmarks_path: Path | None) -> Prediction:
     try:
         landmarks = read_prediction_landmarks(landmarks_path)
     except FormatError as error:
-        raise PhotoError("bad_landmarks", one_line(error)) from error
+        raise PhotoError("bad_landmarks", error.sentence) from error
     try:
         mesh = read_mesh(mesh_path)
     except FormatError as error:
-        raise PhotoError("bad_prediction", one_line(error)) from error
+        raise PhotoError("bad_prediction", error.sentence) from error
     return Prediction(mesh.vertices, mesh.triangles, landmarks)
 
 

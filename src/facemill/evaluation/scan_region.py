@@ -48,15 +48,15 @@ def read_scan_region(dataset: str | Path, subject: str, settings: NowSettings) -
     try:
         path, points_path = scan_file(dataset, subject), scan_landmarks_file(dataset, subject)
     except FormatError as error:
-        raise PhotoError("missing_scan", one_line(error)) from error
+        raise PhotoError("missing_scan", error.sentence) from error
     try:
         landmarks = read_scan_landmarks(points_path)
     except FormatError as error:
-        raise PhotoError("bad_scan_landmarks", one_line(error)) from error
+        raise PhotoError("bad_scan_landmarks", error.sentence) from error
     try:
         mesh = read_mesh(path, need_triangles=False)
     except FormatError as error:
-        raise PhotoError("bad_scan", one_line(error)) from error
+        raise PhotoError("bad_scan", error.sentence) from error
     fault = order_fault(landmarks)
     if fault:
         raise PhotoError("bad_scan_landmarks", f"{points_path}: {fault}")
@@ -120,11 +120,6 @@ def crop_scan(
     left_out = [f"left out of {name}: {', '.join(notes)}"] if notes else []
     inside = [f"{name}: {warning}"] if warning else []
     return ScanRegion(vertices[ids], ids, vertices, triangles, landmarks, "; ".join(left_out + inside))
-
-
-def one_line(error: FormatError) -> str:
-    """The four parts of an error as one sentence for a table."""
-    return f"{error.subject}; expected {error.expected}; found {error.found}; {error.remedy}"
 
 
 def _interior_words(vertices: FloatArray, triangles: IntArray, ids: IntArray, front: FloatArray) -> str:

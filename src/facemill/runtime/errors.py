@@ -15,6 +15,11 @@ class FacemillError(Exception):
         self.subject, self.expected, self.found, self.remedy = subject, expected, found, remedy
         super().__init__(f"{subject}\n  expected  {expected}\n  found     {found}\n  to do     {remedy}")
 
+    @property
+    def sentence(self) -> str:
+        """The four parts in one line, for a row of a table."""
+        return f"{self.subject}; expected {self.expected}; found {self.found}; {self.remedy}"
+
 
 class ConfigurationError(FacemillError):
     """A key of the configuration is unknown or holds a value that cannot work."""

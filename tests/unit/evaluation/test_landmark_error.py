@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from facemill.evaluation.landmark_files import prediction_file, read_aflw2000, read_true_faces
 from facemill.evaluation.landmarks import evaluate_landmarks, normalised_mean_error, write_landmarks
 from facemill.evaluation.settings import LandmarkErrorSettings, LandmarkTask
 from facemill.formats.landmarks import write_points_text, write_pts
+from facemill.formats.true_landmarks import prediction_file, read_aflw2000, read_true_faces
 from facemill.runtime.errors import FormatError
 
 SETTINGS = LandmarkErrorSettings()

@@ -9,7 +9,6 @@ import numpy as np
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
-from facemill.evaluation.scan_region import one_line
 from facemill.formats.landmarks import read_points_text, read_pts
 from facemill.geometry.mesh import FloatArray
 from facemill.runtime.errors import FormatError
@@ -59,7 +58,7 @@ def read_true_faces(folder: str | Path) -> list[TrueFace]:
                 else TrueFace(path.stem, _pts(path), np.nan)
             )
         except FormatError as error:
-            face = TrueFace(path.stem, None, np.nan, one_line(error))
+            face = TrueFace(path.stem, None, np.nan, error.sentence)
         faces.setdefault(path.stem, face)
     return list(faces.values())
 
