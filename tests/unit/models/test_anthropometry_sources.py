@@ -2,7 +2,7 @@
 
 The survey's article could not be retrieved. Its table is the mean over the people measured, each counted with
 the weight of its sex, group and age; the means of the groups, the weights and 619 of the 3,997 people could
-be read (`niosh_2003/`, sources in the files). How old the people of a group are is known of those 619 only: that
+be read (`niosh_2003/`, sources in the files). The ages of a group's people are known of those 619 only: that
 leaves up to 0.3 mm (breadth of women's noses: 0.5 mm) open in the re-weighted means.
 """
 
