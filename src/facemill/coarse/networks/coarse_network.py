@@ -1,0 +1,204 @@
+"""R-Net (Deng et al. 2019): one crop in, all coefficients of the face out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
+
+from facemill.coarse.networks.resnet import STANDARD_WIDTH, ResNet, fold_norms
+from facemill.geometry.camera import DEEP3D_SIZE
+from facemill.models.coefficients import Coefficients
+from facemill.models.morphable import MorphableModel
+
+MILLIMETRES_PER_UNIT = 100.0  # the network speaks decimetres, as Deep3DFaceRecon's does
+POSE_WIDTHS = (3, 27, 2, 1)  # angle, gamma, tx and ty, tz
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """All that must be known to build a network and to read its output.
+
+    Attributes:
+        identity, expression, albedo: numbers of the first three heads.
+        strengths: the expression head speaks of strengths 0..1 of the model's blendshapes, not of its
+            expression coefficients.
+        backbone, width: as in `ResNet`.
+        single_layer: one fully connected layer `fc` in place of the seven heads.
+        reduction: pixels of the 224 crop per pixel that the network sees; 1 is the published network.
+        colors: `rgb`, 0..1 as Deep3DFaceRecon_pytorch takes them, or `bgr255`, 0..255 as the TensorFlow
+            version does. Neither is normalised by mean and deviation.
+    """
+
+    identity: int
+    expression: int
+    albedo: int
+    strengths: bool = False
+    backbone: str = "resnet50"
+    width: int = STANDARD_WIDTH
+    single_layer: bool = False
+    reduction: int = 1
+    colors: Literal["rgb", "bgr255"] = "rgb"
+
+    def __post_init__(self) -> None:
+        if self.reduction < 1 or DEEP3D_SIZE % self.reduction:
+            raise ValueError(f"reduction: expected a divisor of {DEEP3D_SIZE}, found {self.reduction}")
+        if self.colors not in ("rgb", "bgr255"):
+            raise ValueError(f"colors: expected rgb or bgr255, found {self.colors!r}")
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Numbers of the seven heads: id, exp, tex, angle, gamma, tx and ty, tz."""
+        return (self.identity, self.expression, self.albedo, *POSE_WIDTHS)
+
+    @property
+    def side(self) -> int:
+        """Pixels along each side of the picture that the network sees."""
+        return DEEP3D_SIZE // self.reduction
+
+    def as_text(self) -> dict[str, str]:
+        """Every attribute as text, for the header of a weights file."""
+        return {name: str(value) for name, value in asdict(self).items()}
+
+
+DEEP3D_SPEC = NetworkSpec(80, 64, 80)
+
+
+def spec_for(model: MorphableModel, **choices: Any) -> NetworkSpec:
+    """The network for `model`: blendshape strengths where the model names blendshapes.
+
+    Args:
+        choices: `backbone`, `width`, `single_layer`, `reduction`, `colors` of `NetworkSpec`.
+    """
+    strengths = len(model.blendshape_names)
+    return NetworkSpec(
+        model.identity_count,
+        strengths or model.expression_count,
+        model.albedo_count,
+        strengths=bool(strengths),
+        **choices,
+    )
+
+
+class CoarseNetwork(nn.Module):
+    """R-Net: a residual network, its global mean, and seven 1 x 1 convolutions on top.
+
+    The heads begin at zero, so that the first prediction is the mean face in the middle of the crop; without
+    that, training falls back to the mean face and stays there (Deng's answers to users). State-dict names are
+    those of Deep3DFaceRecon_pytorch: `backbone.*` and `final_layers.0` … `final_layers.6`.
+    """
+
+    def __init__(self, spec: NetworkSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        total = sum(spec.widths)
+        self.backbone = ResNet(spec.backbone, spec.width, total if spec.single_layer else 0)
+        self.final_layers: nn.ModuleList | None = None
+        if not spec.single_layer:
+            features = self.backbone.features
+            self.final_layers = nn.ModuleList(nn.Conv2d(features, width, 1) for width in spec.widths)
+        heads = self.backbone.fc if self.final_layers is None else self.final_layers
+        assert heads is not None
+        for parameter in heads.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Pictures (B, 3, side, side), RGB 0..1 -> numbers (B, sum of `spec.widths`)."""
+        if self.spec.colors == "bgr255":
+            pictures = 255 * pictures.flip(1)
+        features = self.backbone(pictures)
+        if self.final_layers is None:
+            return features
+        return torch.cat([head(features) for head in self.final_layers], dim=1).flatten(1)
+
+    def folded(self) -> CoarseNetwork:
+        """A copy for inference whose norms are part of its convolutions; same output, less work."""
+        copy = CoarseNetwork(self.spec)
+        copy.load_state_dict(self.state_dict())
+        copy.to(next(self.parameters())).eval().requires_grad_(False)
+        fold_norms(copy)
+        return copy
+
+
+def network_pictures(crops: Tensor, spec: NetworkSpec) -> Tensor:
+    """Crops (B, 224, 224, 3), 0..1, as the network takes them: (B, 3, side, side), blocks averaged."""
+    pictures = crops.permute(0, 3, 1, 2)
+    return avg_pool2d(pictures, spec.reduction) if spec.reduction > 1 else pictures
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The numbers of a network, named; B faces.
+
+    Attributes:
+        identity, albedo: (B, K), (B, A) standard deviations.
+        expression: (B, S) strengths of blendshapes, not yet held to 0..1, or (B, E) standard deviations.
+        rotation: (B, 3) radians; lighting: (B, 27); translation: (B, 3) millimetres.
+    """
+
+    identity: Tensor
+    expression: Tensor
+    albedo: Tensor
+    rotation: Tensor
+    lighting: Tensor
+    translation: Tensor
+
+
+def prediction_of(numbers: Tensor, spec: NetworkSpec) -> Prediction:
+    """Name the numbers (B, N) of a network: id, exp, tex, angle, gamma (9 of red, green, blue), tx ty tz.
+
+    Angles and lighting are ours (Deep3D's); translation comes in decimetres.
+
+    Raises:
+        ValueError: another count of numbers.
+    """
+    if numbers.ndim != 2 or numbers.shape[1] != sum(spec.widths):
+        raise ValueError(f"numbers: expected (B, {sum(spec.widths)}), found {tuple(numbers.shape)}")
+    identity, expression, albedo, rotation, lighting, across, along = numbers.split(spec.widths, dim=1)
+    translation = MILLIMETRES_PER_UNIT * torch.cat((across, along), dim=1)
+    return Prediction(identity, expression, albedo, rotation, lighting, translation)
+
+
+def coefficients_of(prediction: Prediction, spec: NetworkSpec, model: MorphableModel) -> Coefficients:
+    """Coefficients of `model`, differentiable; strengths are held to 0..1.
+
+    A strength beyond a bound is cut, but keeps the gradient that would bring it back (that which would take
+    it further out is dropped), so that a head that starts at zero can leave zero.
+    """
+    expression = prediction.expression
+    if spec.strengths:
+        expression = bounded(expression) @ model.blendshape_coefficients.to(expression)
+    return Coefficients(
+        prediction.identity,
+        expression,
+        prediction.albedo,
+        prediction.rotation,
+        prediction.translation,
+        prediction.lighting,
+    )
+
+
+class _Bounded(torch.autograd.Function):
+    @staticmethod
+    def forward(context: Any, x: Tensor) -> Tensor:
+        context.save_for_backward(x)
+        return x.clamp(0, 1)
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> Tensor:
+        (x,), (gradient,) = context.saved_tensors, gradients
+        outward = ((x <= 0) & (gradient > 0)) | ((x >= 1) & (gradient < 0))
+        return gradient.masked_fill(outward, 0)
+
+
+def bounded(x: Tensor) -> Tensor:
+    """x held to 0..1; a descent step that leads back inside is never blocked.
+
+    >>> x = torch.tensor([-0.5, 0.25, 2.0], requires_grad=True)
+    >>> bounded(x).tolist()
+    [0.0, 0.25, 1.0]
+    """
+    return _Bounded.apply(x)

@@ -1,0 +1,111 @@
+"""Weights of networks: safetensors for our own, PyTorch's `.pth` for those of others; nothing executable."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from facemill.runtime.errors import FormatError
+from facemill.runtime.files import atomic_path, write_bytes
+
+FORMAT_KEY = "format"
+
+
+def write_weights(
+    path: str | Path, weights: Mapping[str, Tensor], header: Mapping[str, str], half: bool = False
+) -> None:
+    """Write named tensors and a header of texts as safetensors, atomically. Equal input gives equal bytes.
+
+    Args:
+        header: must name the `format`, so that a reader can tell weights of different networks apart.
+        half: store floating-point tensors as float16.
+    """
+    if FORMAT_KEY not in header:
+        raise ValueError("header: expected a key `format`")
+    stored = {
+        name: (value.half() if half and value.is_floating_point() else value).detach().cpu().contiguous()
+        for name, value in weights.items()
+    }
+    # safetensors keeps the header in an unordered map: one key always comes first, so all goes into one.
+    text = "\n".join(f"{key}={header[key]}" for key in sorted(header))
+    write_bytes(path, save(stored, {"facemill": text}))
+
+
+def read_weights(path: str | Path, expected_format: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read what `write_weights` wrote; float16 comes back as float32.
+
+    Raises:
+        FormatError: the file is missing, is no safetensors file of ours, or is of another format.
+    """
+    try:
+        with safe_open(str(path), framework="pt") as archive:
+            text = (archive.metadata() or {}).get("facemill", "")
+            weights = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise FormatError(f"{path} is missing", "a weights file", "nothing", "check the path") from error
+    except (SafetensorError, OSError) as error:
+        raise FormatError(
+            f"{path} cannot be read as safetensors",
+            "weights written by Facemill",
+            str(error),
+            "give the .safetensors file whole, or a .pth checkpoint where one is allowed",
+        ) from error
+    header = dict(line.split("=", 1) for line in text.splitlines())
+    if header.get(FORMAT_KEY) != expected_format:
+        raise FormatError(
+            f"{path} holds the weights of something else",
+            f"format {expected_format}",
+            f"format {header.get(FORMAT_KEY, '(none)')}",
+            "give the file of the network that is asked for",
+        )
+    return {name: v.float() if v.is_floating_point() else v for name, v in weights.items()}, header
+
+
+def read_pickled(path: str | Path) -> dict[str, Any]:
+    """Read a `.pth` checkpoint: tensors, numbers, texts and containers; code is refused, never run.
+
+    Raises:
+        FormatError: the file is missing, no checkpoint, not whole, or holds objects that only running code
+            could restore.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise FormatError(f"{path} is missing", "a .pth checkpoint", "nothing", "check the path") from error
+    except pickle.UnpicklingError as error:
+        raise FormatError(
+            f"{path} is refused",
+            "a checkpoint of plain tensors, as Deep3DFaceRecon's epoch_20.pth",
+            "objects that could run code when they are read, or no checkpoint at all: "
+            + str(error).splitlines()[0],
+            "if you trust the file, open it where it was made and save its state_dict() alone",
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise FormatError(
+            f"{path} cannot be read as a PyTorch checkpoint",
+            "the whole file",
+            str(error).splitlines()[0] if str(error) else type(error).__name__,
+            "download or copy it again",
+        ) from error
+    if not isinstance(content, Mapping):
+        raise FormatError(
+            f"{path} is no dictionary of weights",
+            "named tensors, or dictionaries of them",
+            type(content).__name__,
+            "save the state_dict() of the network",
+        )
+    return dict(content)
+
+
+def write_pickled(path: str | Path, content: Mapping[str, Any]) -> None:
+    """Write a `.pth` checkpoint, atomically: a disk that fills leaves the previous file as it was."""
+    with atomic_path(path) as partial:
+        torch.save(dict(content), partial)
