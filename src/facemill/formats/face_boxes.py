@@ -2,7 +2,8 @@
 
 Each file is an array without dimensions of one Python 2 object, the dictionary {left, right, top, bottom} in
 pixels of the picture: a pickle inside a `.npy`. Unpickling can run any code, so nothing but a dictionary of
-texts and numbers is let through.
+texts and numbers is let through. Data sets that Facemill makes hold four plain numbers instead
+(`facemill.formats.now_writer`).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _MAKERS: dict[tuple[str, str], Any] = {
 for _room in ("numpy.core.multiarray", "numpy._core.multiarray"):
     _MAKERS[_room, "_reconstruct"] = np.zeros(1).__reduce__()[0]
     _MAKERS[_room, "scalar"] = np.float64(0).__reduce__()[0]
-_EXPECTED = "a dictionary with the numbers left, top, right and bottom (detected_face of the NoW benchmark)"
+_EXPECTED = "a dictionary with the numbers left, top, right and bottom, or an array of these four"
 _REMEDY = "restore the file, or remove it: the face is then detected"
 
 
@@ -74,6 +75,9 @@ def _sides(path: Path, content: bytes) -> Any:
         if np.lib.format.read_magic(stream) != (1, 0):
             raise ValueError("another version of .npy")
         shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+        if shape == (len(SIDES),) and dtype.kind in "fiu":
+            numbers = np.load(io.BytesIO(content), allow_pickle=False)
+            return dict(zip(SIDES, numbers.tolist(), strict=True))
         if dtype != np.dtype(object) or shape != ():
             raise ValueError(f"an array of {dtype}, shape {shape}")
         held = _NumbersOnly(stream, encoding="latin1").load()

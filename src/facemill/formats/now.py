@@ -3,8 +3,9 @@
 <dataset>/imagepathsvalidation.txt or imagepathstest.txt     lines <subject>/<challenge>/<image>.jpg
 <dataset>/scans/<subject>/*.obj, scans_lmks_onlypp/<subject>/*.pp        millimetres, 7 points
 <dataset>[/NoW_Dataset/final_release_version]/iphone_pictures/<subject>/<challenge>/<image>.jpg
-<dataset>[/NoW_Dataset/final_release_version]/detected_face/<subject>/<challenge>/<image>.npy
+<dataset>[/NoW_Dataset/final_release_version]/detected_face/<subject>/<challenge>/<image>.npy   (face_boxes.py)
 <predictions>/<subject>/<challenge>/<image>.obj or .ply, with .npy or .txt: 7 x 3 landmarks
+<predictions>/predictions.csv      ours only: a row per case, why a prediction is missing
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from facemill.runtime.errors import FormatError
 CHALLENGES = ("multiview_neutral", "multiview_expressions", "multiview_occlusions", "selfie")
 MESH_SUFFIXES = (".obj", ".ply")
 LANDMARK_SUFFIXES = (".npy", ".txt")
-RELEASE = Path("NoW_Dataset", "final_release_version")
+RELEASES = (Path("NoW_Dataset", "final_release_version"), Path("final_release_version"))
 SYNTHETIC_MARK = "synthetic.json"
 
 ImageList = Literal["auto", "validation", "test"]
@@ -128,22 +129,33 @@ def read_scan_landmarks(path: str | Path) -> NDArray[np.float64]:
     )
 
 
-def picture_file(dataset: str | Path, case: NowCase) -> Path:
-    """The picture of a case, in either of the two layouts.
+def picture_file(dataset: str | Path, case: NowCase) -> Path | None:
+    """The picture of a case, in any of the layouts, or None."""
+    places = (root / "iphone_pictures" / case.picture for root in _roots(dataset))
+    return next((place for place in places if place.is_file()), None)
+
+
+def find_pictures(dataset: str | Path, cases: Sequence[NowCase]) -> dict[NowCase, Path]:
+    """The picture of each case; a single one that is missing has the place where it should be.
 
     Raises:
-        FormatError: it is in neither.
+        FormatError: none of them is there.
     """
-    places = [root / "iphone_pictures" / case.picture for root in _roots(dataset)]
-    for place in places:
-        if place.is_file():
-            return place
-    raise FormatError(
-        f"{dataset}: the picture of {case.name} is missing",
-        " or ".join(map(str, places)),
-        "neither",
-        "unpack the data set's pictures",
-    )
+    found = {case: picture_file(dataset, case) for case in cases}
+    if not any(found.values()):
+        places = [str(root / "iphone_pictures" / cases[0].picture) for root in _roots(dataset)]
+        raise FormatError(
+            f"{dataset} holds no picture of its {len(cases)} cases",
+            " or ".join(places),
+            _contents(Path(dataset)),
+            "unpack the data set's pictures, or give a folder of predictions",
+        )
+    return {case: path or picture_place(dataset, case) for case, path in found.items()}
+
+
+def picture_place(dataset: str | Path, case: NowCase) -> Path:
+    """Where the picture of a case is in the plain layout."""
+    return Path(dataset) / "iphone_pictures" / case.picture
 
 
 def face_box_file(dataset: str | Path, case: NowCase) -> Path | None:
@@ -221,8 +233,8 @@ def _list_of(dataset: Path, image_list: ImageList) -> Path:
     return there[0]
 
 
-def _roots(dataset: str | Path) -> tuple[Path, Path]:
-    return Path(dataset), Path(dataset) / RELEASE
+def _roots(dataset: str | Path) -> list[Path]:
+    return [Path(dataset), *(Path(dataset) / release for release in RELEASES)]
 
 
 def _files(folder: Path, suffixes: Sequence[str]) -> list[Path]:

@@ -10,6 +10,7 @@ from facemill.evaluation.settings import NowSettings, NowTask
 from facemill.formats.meshes import write_obj
 from facemill.formats.now import (
     face_box_file,
+    find_pictures,
     picture_file,
     prediction_files,
     read_cases,
@@ -226,17 +227,21 @@ def test_lists_and_lines(study):
 
 
 def test_pictures_and_boxes_in_both_layouts(study):
-    case = read_cases(study[0])[0]
-    with pytest.raises(FormatError, match="picture of anna/selfie/a1 is missing"):
-        picture_file(study[0], case)
-    assert face_box_file(study[0], case) is None
-    release = study[0] / "NoW_Dataset" / "final_release_version"
-    for root in (release, study[0]):
+    cases = read_cases(study[0])
+    case, other = cases
+    with pytest.raises(FormatError, match="holds no picture of its 2 cases"):
+        find_pictures(study[0], cases)
+    assert picture_file(study[0], case) is None and face_box_file(study[0], case) is None
+    short = study[0] / "final_release_version"
+    for root in (short, study[0] / "NoW_Dataset" / "final_release_version", study[0]):
         for name in ("iphone_pictures/anna/selfie/a1.jpg", "detected_face/anna/selfie/a1.npy"):
             (root / name).parent.mkdir(parents=True)
             (root / name).write_bytes(b"")
         assert picture_file(study[0], case) == root / "iphone_pictures" / "anna" / "selfie" / "a1.jpg"
         assert face_box_file(study[0], case) == root / "detected_face" / "anna" / "selfie" / "a1.npy"
+        found = find_pictures(study[0], cases)
+        assert found[case] == picture_file(study[0], case)
+        assert found[other] == study[0] / "iphone_pictures" / "bert" / "selfie" / "b1.jpg"
 
 
 def test_several_scans_of_a_subject(study):

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from facemill.formats.face_boxes import read_face_box
+from facemill.formats.now import NowCase
+from facemill.formats.now_writer import write_face_box
 from facemill.runtime.errors import FormatError
 
 SIDES = {"left": 10.5, "top": np.float64(20.0), "right": np.int64(110), "bottom": np.float32(140.0)}
@@ -37,6 +39,11 @@ def test_what_numpy_itself_writes_and_what_python_2_wrote(tmp_path):
     assert old != path.read_bytes()
     path.write_bytes(old)
     assert read_face_box(path).tolist() == [10.5, 20.0, 110.0, 140.0]
+
+
+def test_four_plain_numbers(tmp_path):
+    write_face_box(tmp_path, NowCase("ann", "selfie", "1", "ann/selfie/1.jpg"), [1.5, 2, 30, 40])
+    assert read_face_box(tmp_path / "ann" / "selfie" / "1.npy").tolist() == [1.5, 2.0, 30.0, 40.0]
 
 
 class Intruder:
@@ -74,7 +81,7 @@ def test_no_box(tmp_path, value, words):
 
 
 def test_other_files(tmp_path):
-    np.save(tmp_path / "plain.npy", np.zeros(4))
+    np.save(tmp_path / "plain.npy", np.zeros(5))
     (tmp_path / "cut.npy").write_bytes(write(tmp_path / "a.npy", SIDES).read_bytes()[:150])
     (tmp_path / "page.npy").write_text("<html>not found</html>")
     (tmp_path / "large.npy").write_bytes(b"\x93NUMPY\x01\x00" + bytes(20_000))
