@@ -149,7 +149,7 @@ def _read_target(path: Path) -> NDArray[np.float32]:
     raw = path.read_bytes()
     text = gzip.decompress(raw) if path.suffix == ".gz" else raw
     lines = [line for line in text.decode().splitlines() if line and not line.startswith("#")]
-    table = np.array(" ".join(lines).split(), dtype=np.float64).reshape(-1, 4)
+    table = np.fromstring(" ".join(lines), dtype=np.float64, sep=" ").reshape(-1, 4)
     offsets = np.zeros((VERTEX_COUNT, 3), dtype=np.float32)
     offsets[table[:, 0].astype(np.int64)] = table[:, 1:] * MILLIMETRES
     return offsets
