@@ -121,3 +121,27 @@ rule export_photo:
         "write meshes and pictures of {wildcards.photo}"
     script:
         "../../scripts/export_photo.py"
+
+
+# Makes what resources/weights/ ships; nothing asks for it, name its output to convert again.
+rule convert_identity_network:
+    input:
+        [],
+    output:
+        weights=f"{RESULTS}/convert_identity_network/identity.safetensors",
+    log:
+        f"{RESULTS}/logs/convert_identity_network.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/convert_identity_network/identity.tsv"
+    conda:
+        "../../envs/convert_identity_network.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        code=plan.code("convert_identity_network"),
+    message:
+        "convert dlib's face recogniser"
+    script:
+        "../../scripts/convert_identity_network.py"

