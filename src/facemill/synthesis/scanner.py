@@ -22,6 +22,7 @@ from facemill.geometry.mesh import Mesh, vertex_normals
 from facemill.geometry.rotation import matrix_from_euler_deep3d
 from facemill.geometry.surface_nets import surface_nets
 from facemill.rendering.rasterize import interpolate, rasterize
+from facemill.synthesis.rig import random_motion
 
 # (yaw, pitch) in degrees of the directions from which the cameras look at the face: front, both sides, and
 # one from below, which sees under the chin and the nose.
@@ -77,7 +78,7 @@ def scan(target: Target, settings: ScannerSettings, random: np.random.Generator)
 
     Parts that are not connected to the largest one are kept from a hundredth of the vertices on.
     """
-    turn = _random_turn(random)  # of the voxels, so that no vertex sits at a preferred place of the head
+    turn, _ = random_motion(random)  # of the voxels, so that no vertex sits at a preferred place of the head
     middle = _middle(target)
     normals = vertex_normals(
         torch.as_tensor(target.vertices).double(), torch.as_tensor(target.triangles), "area"
@@ -264,19 +265,6 @@ def _between(table: NDArray, places: NDArray) -> NDArray[np.float64]:
 def _middle(target: Target) -> NDArray[np.float64]:
     """The middle of what is scanned, (3,)."""
     return np.asarray((target.vertices.min(axis=0) + target.vertices.max(axis=0)) / 2, dtype=np.float64)
-
-
-def _random_turn(random: np.random.Generator) -> NDArray[np.float64]:
-    """A rotation (3, 3), all equally likely."""
-    quaternion = random.standard_normal(4)
-    w, x, y, z = quaternion / np.linalg.norm(quaternion)
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )
 
 
 def _without_crumbs(vertices: NDArray, triangles: NDArray) -> Mesh:
