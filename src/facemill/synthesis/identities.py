@@ -17,9 +17,9 @@ from facemill.synthesis.anatomy import Anatomy, read_anatomy
 from facemill.synthesis.appearance import complexion_of
 from facemill.synthesis.expressions import personal_blendshapes, strengths_of
 from facemill.synthesis.individuals import Traits, base_shape_of, random_traits
+from facemill.synthesis.splits import person_name, split_of
 from facemill.synthesis.surfaces import Surface, surface_of
 
-SPLITS = ("test", "val", "train", "train", "train", "train", "train", "train", "train", "train")
 _KEPT = 8  # people whose blendshapes stay in memory
 
 
@@ -49,27 +49,6 @@ class Person:
     def random(self, *purpose: str) -> np.random.Generator:
         """A generator of this person's own for one purpose."""
         return generator_of(self.seed, *purpose)
-
-
-def split_of(number: int) -> str:
-    """Whose person `number` is: one in ten test, one in ten val, the others train.
-
-    >>> [split_of(n) for n in (0, 1, 2, 19, 20)]
-    ['test', 'val', 'train', 'train', 'test']
-    """
-    return SPLITS[number % 10]
-
-
-def members_of(split: str, first: int, count: int) -> list[int]:
-    """Numbers of the members `first` .. `first + count` − 1 of a split.
-
-    >>> members_of("test", 1, 3), members_of("train", 7, 2)
-    ([10, 20, 30], [9, 12])
-    """
-    places = [place for place, name in enumerate(SPLITS) if name == split]
-    if not places:
-        raise ValueError(f"split: expected train, val or test, found {split!r}")
-    return [10 * (rank // len(places)) + places[rank % len(places)] for rank in range(first, first + count)]
 
 
 class Population:
@@ -133,7 +112,7 @@ class Population:
         traits = random_traits(generator_of(seed, "traits"))
         return Person(
             number=number,
-            name=f"person_{number:06d}",
+            name=person_name(number),
             split=split_of(number),
             male=traits.male,
             age=traits.age,
