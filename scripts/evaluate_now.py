@@ -1,11 +1,10 @@
 """Predictions against scans under the NoW protocol.
 
-input: published (list: resources/published/*.csv); when the predictions are our own, also what makes them
-output: summary (evaluation/now/<name>.json), cases (evaluation/now/<name>_cases.csv), curve
-    (evaluation/now/<name>/curve.svg), curve_table (evaluation/now/<name>/curve.csv), heat_maps (directory
-    evaluation/now/<name>/heat_maps)
-params: settings (evaluate_now), task (evaluation.now.<name>, with a folder in place of `coarse`), published
-    (folder resources/published)
+input: published (list: resources/published/*.csv), dataset (its folder, or what makes it), predictions (folder)
+output: in evaluation/now/: summary (<name>.json), cases (<name>_cases.csv), curve (<name>/curve.svg),
+    curve_table (<name>/curve.csv), histograms (<name>/distances.npz), heat_maps (directory <name>/heat_maps)
+params: settings (evaluate_now), task (evaluation.now.<name>, with folders as dataset and predictions), source
+    (predictions as the configuration has them), published (folder resources/published)
 wildcards: name
 """
 
@@ -18,12 +17,12 @@ from facemill.runtime.logs import log_to
 
 log_to(snakemake.log[0])
 use_threads(snakemake.threads)
-task = NowTask(**snakemake.params.task)
-settings = NowSettings(**snakemake.params.settings)
 write_now(
-    evaluate_now(task, settings, threads=snakemake.threads),
-    task,
-    settings,
+    evaluate_now(
+        NowTask(**snakemake.params.task),
+        NowSettings(**snakemake.params.settings),
+        threads=snakemake.threads,
+    ),
     published=read_published(snakemake.params.published),
     name=snakemake.wildcards.name,
     summary=snakemake.output.summary,
@@ -31,4 +30,6 @@ write_now(
     curve=snakemake.output.curve,
     curve_table=snakemake.output.curve_table,
     pictures=snakemake.output.heat_maps,
+    histograms=snakemake.output.histograms,
+    source=snakemake.params.source,
 )

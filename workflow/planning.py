@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from derived_sets import COARSE, folder_of, plan_derived_set, set_name, set_names
 
 from facemill.configuration import Configuration, check_configuration
 from facemill.photos.plan import PhotoPlan, plan_photo_set, read_plan, shard_of
 from facemill.runtime.digests import code_digest
 from facemill.runtime.errors import FacemillError
+
+OWN = (COARSE, "mean_face")  # predictions that the run makes itself
 
 
 def read_configuration(root: Path, given: Mapping[str, Any], files: Iterable[Any]) -> Configuration:
@@ -35,7 +38,8 @@ def open_plan(root: Path, given: Mapping[str, Any], files: Iterable[Any], may_li
     try:
         plan = Plan(root, read_configuration(root, given, files), may_list)
         for name in plan.settings.photos:
-            plan.shards(name)
+            plan.set_plan(name)
+        plan.derived_sets  # noqa: B018  (their names must be free)
     except FacemillError as error:
         sys.exit(f"{type(error).__name__}: {error}")
     return plan
@@ -55,6 +59,7 @@ class Plan:
     settings: Configuration
     may_list: bool
     _codes: dict[str, str] = field(default_factory=dict, repr=False)
+    _set_plans: dict[str, PhotoPlan] = field(default_factory=dict, repr=False)
 
     @property
     def results(self) -> str:
@@ -63,17 +68,31 @@ class Plan:
 
     @cached_property
     def sets(self) -> dict[str, PhotoPlan]:
-        """The plan of each photo set."""
-        return {name: self._plan_set(name) for name in self.settings.photos}
+        """The plan of each photo set that the configuration lists."""
+        return {name: self.set_plan(name) for name in self.settings.photos}
 
-    def _plan_set(self, name: str) -> PhotoPlan:
-        place = Path(self.results, "photos", name, "plan")
-        if self.may_list:
-            return plan_photo_set(name, self.folder(name), place, self.settings.photos[name].shard_size)
-        return read_plan(place)
+    @cached_property
+    def derived_sets(self) -> list[str]:
+        """Photo sets of the pictures that evaluations ask for; they are planned when a rule needs them."""
+        return set_names(self.settings)
+
+    def set_plan(self, name: str) -> PhotoPlan:
+        """The plan of a photo set, listed or derived."""
+        if name not in self._set_plans:
+            place = Path(self.results, "photos", name, "plan")
+            if not self.may_list:
+                self._set_plans[name] = read_plan(place)
+            elif name in self.derived_sets:
+                self._set_plans[name] = plan_derived_set(self.settings, name, place)
+            else:
+                size = self.settings.photos[name].shard_size
+                self._set_plans[name] = plan_photo_set(name, self.folder(name), place, size)
+        return self._set_plans[name]
 
     def folder(self, name: str) -> str:
         """The photo folder of a set: relative paths are looked up here first, then in the repository."""
+        if name in self.derived_sets:
+            return folder_of(self.settings, name)
         folder = Path(self.settings.photos[name].folder).expanduser()
         if not folder.is_absolute() and not folder.exists() and (self.root / folder).exists():
             folder = self.root / folder
@@ -81,7 +100,10 @@ class Plan:
 
     def shards(self, name: str) -> list[str]:
         """Shards of a set."""
-        return list(self.sets[name].shards)
+        try:
+            return list(self.set_plan(name).shards)
+        except FacemillError as error:
+            sys.exit(f"{type(error).__name__}: {error}")
 
     def shard_files(self, pattern: str, name: str) -> list[str]:
         """One result file per shard of a set; `pattern` holds {set} and {shard}, relative to the results."""
@@ -89,7 +111,7 @@ class Plan:
 
     def shard_of(self, name: str, photo: str) -> str:
         """The shard that holds a photo of a set."""
-        return shard_of(self.sets[name], photo)
+        return shard_of(self.set_plan(name), photo)
 
     def photo_file(self, pattern: str, wildcards: Any) -> str:
         """The result file of the shard that holds the photo of `wildcards` (with `set` and `photo`)."""
@@ -106,13 +128,21 @@ class Plan:
             known = ", ".join(tasks) or "none"
             sys.exit(f"there is no evaluation.{kind}.{name} in the configuration; it has: {known}")
         task = tasks[name].model_dump(mode="json")
-        if task.get("predictions") == "coarse":
-            sys.exit(
-                f"evaluation.{kind}.{name}.predictions: coarse is not available in this version; "
-                "give the folder of the predictions, for our own results/<run>/coarse/<set>"
-            )
+        if task.get("predictions") in OWN:
+            task["predictions"] = f"{self.results}/evaluation/{kind}/{name}/predictions"
         paths = ("dataset", "predictions", "prediction", "scan", "folder")
         return {key: str(Path(value).expanduser()) if key in paths else value for key, value in task.items()}
+
+    def source(self, kind: str, name: str) -> str:
+        """What the configuration says of the predictions of a task: a folder, `coarse` or `mean_face`."""
+        self.task(kind, name)
+        return str(getattr(self.settings.evaluation, kind)[name].predictions)
+
+    def own_faces(self, kind: str, name: str, pattern: str) -> list[str]:
+        """One file per shard of the faces that are the predictions of a task; none for the mean face."""
+        if self.source(kind, name) != COARSE:
+            return []
+        return self.shard_files(pattern, set_name(self.settings, kind, name))
 
     def synthetic_set(self, kind: str, name: str) -> dict[str, Any]:
         """One data set of the configuration's `synthesis.<kind>`."""

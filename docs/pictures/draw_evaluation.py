@@ -68,8 +68,8 @@ def main() -> None:
         task = NowTask(dataset=name, predictions=str(folder / "predictions"))
         evaluation = evaluate_now(task, settings)
         published = read_published(ROOT / "resources" / "published")
-        out = [folder / part for part in ("s.json", "c.csv", "curve.svg", "curve.csv", "maps")]
-        write_now(evaluation, task, settings, published, "mean head", *out)
+        out = [folder / part for part in ("s.json", "c.csv", "curve.svg", "curve.csv", "maps", "d.npz")]
+        write_now(evaluation, published, "mean head", *out)
         target = ROOT / "docs" / "pictures"
         (target / "evaluate_now_curve.svg").write_text(out[2].read_text())
         worst = sorted(out[4].iterdir(), key=lambda path: int(path.name.split("_")[0]))[-1]

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from facemill.coarse.export_settings import ExportSettings
+from facemill.coarse.export_settings import ExportNowSettings, ExportSettings
 from facemill.coarse.settings import CoarseSettings
 from facemill.evaluation.settings import (
     CompareSettings,
@@ -65,6 +65,7 @@ class Configuration(BaseModel):
     reconstruct_coarse: CoarseSettings = CoarseSettings()
     export_coarse: ExportSettings = ExportSettings()
     synthesize_photos: SynthesizePhotosSettings = SynthesizePhotosSettings()
+    export_now: ExportNowSettings = ExportNowSettings()
     evaluate_now: NowSettings = NowSettings()
     evaluate_scan: ScanSettings = ScanSettings()
     evaluate_landmarks: LandmarkErrorSettings = LandmarkErrorSettings()

@@ -1,6 +1,41 @@
 # Figures under the protocols that the field publishes with, on anybody's predictions.
 
 
+rule export_now:
+    input:
+        dataset=lambda wildcards: plan.task("now", wildcards.name)["dataset"],
+        tables=lambda wildcards: plan.own_faces(
+            "now", wildcards.name, "coarse/{set}/reconstruct_coarse/{shard}.parquet"
+        ),
+        arrays=lambda wildcards: plan.own_faces(
+            "now", wildcards.name, "coarse/{set}/reconstruct_coarse/{shard}.npz"
+        ),
+        model=rules.prepare_model.output.model,
+    output:
+        predictions=directory(f"{RESULTS}/evaluation/now/{{name}}/predictions"),
+    log:
+        f"{RESULTS}/logs/export_now/{{name}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/export_now/{{name}}.tsv"
+    conda:
+        "../../envs/export_now.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=60,
+    params:
+        settings=plan.stage("export_now"),
+        task=lambda wildcards: {
+            **plan.task("now", wildcards.name),
+            "predictions": plan.source("now", wildcards.name),
+        },
+        code=plan.code("export_now"),
+    message:
+        "write the predictions {wildcards.name} as they are submitted"
+    script:
+        "../../scripts/export_now.py"
+
+
 rule evaluate_now:
     input:
         published=plan.published,
@@ -15,6 +50,7 @@ rule evaluate_now:
             category="Evaluation",
         ),
         curve_table=f"{RESULTS}/evaluation/now/{{name}}/curve.csv",
+        histograms=f"{RESULTS}/evaluation/now/{{name}}/distances.npz",
         heat_maps=directory(f"{RESULTS}/evaluation/now/{{name}}/heat_maps"),
     log:
         f"{RESULTS}/logs/evaluate_now/{{name}}.log",
@@ -29,6 +65,7 @@ rule evaluate_now:
     params:
         settings=plan.stage("evaluate_now"),
         task=lambda wildcards: plan.task("now", wildcards.name),
+        source=lambda wildcards: plan.source("now", wildcards.name),
         published=lambda wildcards, input: str(Path(input.published[0]).parent),
         code=plan.code("evaluate_now"),
     message:

@@ -1,4 +1,6 @@
-"""Settings of `export_coarse` and `export_photo`."""
+"""Settings of the rules that write faces: `export_coarse`, `export_photo`, `export_now`."""
+
+from typing import Literal
 
 from pydantic import Field
 
@@ -15,3 +17,12 @@ class ExportSettings(Settings):
     turned_yaws: tuple[float, ...] = Field(
         (-60.0, -30.0, 0.0, 30.0, 60.0), min_length=1, description="views of turned.png, degrees"
     )
+
+
+class ExportNowSettings(Settings):
+    """Settings of the rule `export_now`: files of a submission to the NoW benchmark."""
+
+    mesh: Literal["obj", "ply"] = Field(
+        "obj", description="obj: text, 2.8 MB a head; ply: binary, 1.6 MB, read 100 times faster"
+    )
+    landmarks: Literal["npy", "txt"] = Field("npy", description="file of the seven landmarks")

@@ -5,19 +5,24 @@ from __future__ import annotations
 import logging
 import os
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from multiprocessing import get_all_start_methods, get_context
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from facemill.evaluation.breakdown import breakdown, plain
+from facemill.evaluation.histograms import Histograms, count_distances
 from facemill.evaluation.now_case import score_case
 from facemill.evaluation.scan_region import ScanRegion, read_scan_region
 from facemill.evaluation.settings import NowSettings, NowTask, Origin
-from facemill.formats.now import NowCase, check_predictions, is_synthetic, read_cases
+from facemill.formats.now import NowCase, is_synthetic, read_cases
+from facemill.formats.now_predictions import check_predictions, read_prediction_reasons
+from facemill.formats.now_truth import read_truth
 from facemill.geometry.mesh import FloatArray
 from facemill.runtime.errors import ConfigurationError, PhotoError
 from facemill.runtime.tables import ERROR, OK
@@ -39,12 +44,27 @@ class CaseScore(NamedTuple):
 
 @dataclass(frozen=True)
 class NowEvaluation:
-    """Outcome for a data set: scores in the order of its list, and whether the data are the original ones."""
+    """Outcome for a data set.
+
+    scores: in the order of its list. origin: whether the data are the original ones. task, settings: what was
+    asked for. truth: what is known about the pictures (of `read_truth`).
+    """
 
     scores: list[CaseScore]
     origin: Origin
-    metrical: bool
-    visible_only: bool
+    task: NowTask
+    settings: NowSettings
+    truth: pd.DataFrame | None = None
+
+    @property
+    def metrical(self) -> bool:
+        """Whether the predicted size counted."""
+        return self.task.metrical
+
+    @cached_property
+    def histograms(self) -> Histograms:
+        """The distances of the scored cases, counted."""
+        return count_distances([(s.case.name, s.case.subject, s.distances) for s in self.scores])
 
     @property
     def table(self) -> pd.DataFrame:
@@ -76,17 +96,24 @@ class NowEvaluation:
 
         cases: pictures in the list; scored: those in the figures; missing: without a prediction; failed:
         every other reason not to be scored. challenges: the same per challenge. not_scored: case → reason.
+        errors: standard errors of median and mean over people. breakdown: by what is known of the pictures.
         """
         groups: dict[str, list[CaseScore]] = {}
         for score in self.scores:
             groups.setdefault(score.case.challenge, []).append(score)
+        pooled = plain(self.histograms.pooled(self.settings.draws, self.settings.seed))
         return {
             **_pooled(self.scores),
             "challenges": {name: _pooled(group) for name, group in groups.items()},
             "not_scored": {s.case.name: f"{s.status}: {s.reason}" for s in self.scores if s.status != OK},
             "protocol": "now_metrical" if self.metrical else "now",
-            "visible_only": self.visible_only,
+            "visible_only": self.settings.visible_only,
             "origin": self.origin,
+            "dataset": self.task.dataset,
+            "expression": self.task.expression,
+            "errors": {"median": pooled["median_error"], "mean": pooled["mean_error"]},
+            "people": pooled["people"],
+            "breakdown": {} if self.truth is None else breakdown(self.histograms, self.truth, self.settings),
         }
 
 
@@ -105,15 +132,18 @@ def evaluate_now(task: NowTask, settings: NowSettings, threads: int = 1) -> NowE
         ConfigurationError: data marked as synthetic are said to be the original.
     """
     cases = read_cases(task.dataset, task.image_list, task.challenges)
-    check_predictions(task.predictions, cases)
-    origin = _origin(task)
+    reasons = read_prediction_reasons(task.predictions)
+    if not reasons:
+        check_predictions(task.predictions, cases)
+    origin, truth = _origin(task), read_truth(task.dataset)
     groups: dict[str, list[NowCase]] = {}
     for case in cases:
         groups.setdefault(case.subject, []).append(case)
     scores: dict[NowCase, CaseScore] = {}
     for group in _in_parallel(list(groups.values()), task, settings, threads):
         scores.update((score.case, score) for score in group)
-    return NowEvaluation([scores[case] for case in cases], origin, task.metrical, settings.visible_only)
+    ordered = [_with_reason(scores[case], reasons) for case in cases]
+    return NowEvaluation(ordered, origin, task, settings, truth)
 
 
 def score_subject(cases: Sequence[NowCase], task: NowTask, settings: NowSettings) -> list[CaseScore]:
@@ -152,6 +182,12 @@ def _scored(case: NowCase, scan: ScanRegion, task: NowTask, settings: NowSetting
     if not registration.converged:
         notes.append(f"the alignment did not settle in {settings.max_iterations} steps")
     return CaseScore(case, OK, "; ".join(notes), registration.distances)
+
+
+def _with_reason(score: CaseScore, reasons: Mapping[str, str]) -> CaseScore:
+    """A missing prediction with the reason that came with the predictions."""
+    reason = reasons.get(score.case.name, "")
+    return score._replace(reason=reason) if score.status == MISSING and reason else score
 
 
 def _pooled(scores: Sequence[CaseScore]) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from facemill.evaluation.settings import NowSettings, NowTask
 from facemill.evaluation.seven_landmarks import order_fault
 from facemill.evaluation.surface_index import index_surface
 from facemill.formats.meshes import read_mesh
-from facemill.formats.now import NowCase, prediction_files, read_prediction_landmarks
+from facemill.formats.now import NowCase
+from facemill.formats.now_predictions import prediction_files, read_prediction_landmarks
 from facemill.geometry.mesh import FloatArray, IntArray
 from facemill.geometry.similarity import Similarity, fit_similarity
 from facemill.runtime.errors import FormatError, PhotoError

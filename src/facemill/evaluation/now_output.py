@@ -10,6 +10,7 @@ import pandas as pd
 
 from facemill.evaluation.curves import cumulative_curve, curve_svg
 from facemill.evaluation.heat_maps import heat_map
+from facemill.evaluation.histograms import write_histograms
 from facemill.evaluation.now import CaseScore, NowEvaluation
 from facemill.evaluation.published import now_medians
 from facemill.evaluation.scan_region import read_scan_region
@@ -27,8 +28,6 @@ NOTES = {
 
 def write_now(
     evaluation: NowEvaluation,
-    task: NowTask,
-    settings: NowSettings,
     published: pd.DataFrame,
     name: str,
     summary: str | Path,
@@ -36,6 +35,8 @@ def write_now(
     curve: str | Path,
     curve_table: str | Path,
     pictures: str | Path,
+    histograms: str | Path,
+    source: str = "",
 ) -> None:
     """Write all results of one evaluation, each file atomically.
 
@@ -45,8 +46,11 @@ def write_now(
         name: of the evaluation, for titles.
         summary: JSON. cases: CSV, a row per case. curve: SVG. curve_table: CSV `challenge, distance, share`.
         pictures: folder of heat maps, `<rank>_<case with _ for />.png`, rank 0 the best median.
+        histograms: NPZ of `write_histograms`. source: what the predictions are, as the configuration says.
     """
-    write_json(summary, evaluation.summary())
+    settings = evaluation.settings
+    write_json(summary, {**evaluation.summary(), "predictions": source})
+    write_histograms(histograms, evaluation.histograms)
     write_text(cases, evaluation.table.to_csv(index=False, lineterminator="\n"))
     curves = _curves(evaluation, settings)
     table = pd.concat([part.assign(challenge=name) for name, part in curves.items()], ignore_index=True)
@@ -59,7 +63,7 @@ def write_now(
     write_text(curve, curve_svg(curves, medians, f"{kind}: {name}", NOTES[evaluation.origin]))
     with atomic_folder(pictures) as folder:
         for rank, score in chosen_cases(evaluation.scores, settings.heat_maps):
-            _draw(score, rank, task, settings, folder)
+            _draw(score, rank, evaluation.task, settings, folder)
 
 
 def chosen_cases(scores: Sequence[CaseScore], count: int) -> list[tuple[int, CaseScore]]:

@@ -18,10 +18,22 @@ ORIGIN_WORDS = (
 class NowTask(Settings):
     """One evaluation under the NoW protocol."""
 
-    dataset: str = Field(description="Folder in the layout of the NoW benchmark.")
+    dataset: str = Field(
+        description="Folder in the layout of the NoW benchmark; or `synthesis.scans.<name>`: the data set of "
+        "this name that the same configuration lists, which is made first."
+    )
     predictions: str = Field(
-        description="Folder <subject>/<challenge>/<image>.obj or .ply with .npy or .txt landmarks; or "
-        "`coarse`: our own, made from the data set's pictures."
+        description="Folder <subject>/<challenge>/<image>.obj or .ply with .npy or .txt landmarks; `coarse`: "
+        "our own, reconstructed from the data set's pictures; `mean_face`: the model's mean face for every "
+        "picture, the floor that a method must beat."
+    )
+    expression: Literal["neutral", "predicted"] = Field(
+        default="neutral",
+        description="Of our own predictions: neutral as the organisers advise, or as reconstructed (authors "
+        "disagree).",
+    )
+    shard_size: int = Field(
+        default=64, ge=1, description="Pictures per shard (one job each) when the predictions are our own."
     )
     metrical: bool = Field(default=False, description="Keep the predicted size: no scale is fitted.")
     unit: Literal["mm", "cm", "dm", "m"] = Field(
@@ -53,7 +65,10 @@ class LandmarkTask(Settings):
     predictions: str = Field(
         default="coarse",
         description="Folder with <photo>.txt, <photo>.pts or <photo>/landmarks68.txt, photo pixels; or "
-        "`coarse`: our own.",
+        "`coarse`: our own, reconstructed from the photos in `folder`.",
+    )
+    shard_size: int = Field(
+        default=64, ge=1, description="Photos per shard (one job each) when the predictions are our own."
     )
     origin: Origin = Field(default="other", description=ORIGIN_WORDS)
 
@@ -94,6 +109,15 @@ class NowSettings(Settings):
         default=6, ge=0, description="Cases shown as a heat map, evenly from the best to the worst median."
     )
     heat_map_end: float = Field(default=4.0, gt=0, description="Distance at the end of the colour scale, mm.")
+    yaw_bins: tuple[float, ...] = Field(
+        default=(0.0, 15.0, 30.0, 60.0, 90.0),
+        min_length=2,
+        description="Borders of the bins of |yaw|, degrees, where the data set says how heads are turned.",
+    )
+    draws: int = Field(
+        default=500, ge=2, description="Draws of people, with return, for the errors of medians and ratios."
+    )
+    seed: int = Field(default=0, ge=0, description="Another seed draws other people.")
 
 
 class ScanSettings(Settings):

@@ -1,11 +1,9 @@
-"""The folders of the NoW benchmark (Sanyal et al. 2019): image lists, scans, their landmarks, predictions.
+"""The folders of the NoW benchmark (Sanyal et al. 2019): image lists, scans, their landmarks, pictures.
 
 <dataset>/imagepathsvalidation.txt or imagepathstest.txt     lines <subject>/<challenge>/<image>.jpg
 <dataset>/scans/<subject>/*.obj, scans_lmks_onlypp/<subject>/*.pp        millimetres, 7 points
 <dataset>[/NoW_Dataset/final_release_version]/iphone_pictures/<subject>/<challenge>/<image>.jpg
-<dataset>[/NoW_Dataset/final_release_version]/detected_face/<subject>/<challenge>/<image>.npy   (face_boxes.py)
-<predictions>/<subject>/<challenge>/<image>.obj or .ply, with .npy or .txt: 7 x 3 landmarks
-<predictions>/predictions.csv      ours only: a row per case, why a prediction is missing
+<dataset>[/NoW_Dataset/final_release_version]/detected_face/<subject>/<challenge>/<image>.npy
 """
 
 from __future__ import annotations
@@ -22,7 +20,6 @@ from facemill.runtime.errors import FormatError
 
 CHALLENGES = ("multiview_neutral", "multiview_expressions", "multiview_occlusions", "selfie")
 MESH_SUFFIXES = (".obj", ".ply")
-LANDMARK_SUFFIXES = (".npy", ".txt")
 RELEASES = (Path("NoW_Dataset", "final_release_version"), Path("final_release_version"))
 SYNTHETIC_MARK = "synthetic.json"
 
@@ -45,13 +42,6 @@ class NowCase(NamedTuple):
     def name(self) -> str:
         """`<subject>/<challenge>/<image>`."""
         return f"{self.subject}/{self.challenge}/{self.image}"
-
-
-class NowPrediction(NamedTuple):
-    """Files of one prediction; None where there is none."""
-
-    mesh: Path | None
-    landmarks: Path | None
 
 
 def read_cases(
@@ -124,7 +114,7 @@ def read_scan_landmarks(path: str | Path) -> NDArray[np.float64]:
         FormatError: unreadable, another number of points, or a point that is not picked.
     """
     picked = read_picked_points(path)
-    return _seven(
+    return seven_points(
         path, picked.points, "pick the seven points again in MeshLab, in the order of docs/evaluate_now.md"
     )
 
@@ -147,7 +137,7 @@ def find_pictures(dataset: str | Path, cases: Sequence[NowCase]) -> dict[NowCase
         raise FormatError(
             f"{dataset} holds no picture of its {len(cases)} cases",
             " or ".join(places),
-            _contents(Path(dataset)),
+            contents(Path(dataset)),
             "unpack the data set's pictures, or give a folder of predictions",
         )
     return {case: path or picture_place(dataset, case) for case, path in found.items()}
@@ -167,54 +157,6 @@ def face_box_file(dataset: str | Path, case: NowCase) -> Path | None:
     return None
 
 
-def prediction_files(predictions: str | Path, case: NowCase) -> NowPrediction:
-    """Files of the prediction for a case; OBJ before PLY, `.npy` before `.txt`."""
-    folder = Path(predictions) / case.subject / case.challenge
-
-    def first(suffixes: Sequence[str]) -> Path | None:
-        return next((p for s in suffixes if (p := folder / f"{case.image}{s}").is_file()), None)
-
-    return NowPrediction(first(MESH_SUFFIXES), first(LANDMARK_SUFFIXES))
-
-
-def read_prediction_landmarks(path: str | Path) -> NDArray[np.float64]:
-    """Seven landmarks (7, 3) of a prediction, from `.npy` (no pickles) or from text, one point per line.
-
-    Raises:
-        FormatError: unreadable, pickled, another shape, or a number that is not finite.
-    """
-    path = Path(path)
-    expected = "7 x 3 numbers"
-    remedy = "write seven points, one per line or as an array of plain numbers (docs/evaluate_now.md)"
-    try:
-        if path.suffix.lower() == ".npy":
-            points = np.asarray(np.load(path, allow_pickle=False), dtype=np.float64)
-        else:
-            lines = path.read_text(encoding="utf-8-sig").replace(",", " ").splitlines()
-            points = np.array([line.split() for line in lines if line.strip()], dtype=np.float64)
-    except (OSError, ValueError, EOFError) as error:
-        raise FormatError(f"{path} cannot be read as landmarks", expected, str(error), remedy) from error
-    return _seven(path, points, remedy)
-
-
-def check_predictions(predictions: str | Path, cases: Sequence[NowCase]) -> None:
-    """Make sure that `predictions` is a folder of predictions for these cases.
-
-    Raises:
-        FormatError: the folder is missing, or holds no mesh for any of the cases.
-    """
-    folder = Path(predictions)
-    if not folder.is_dir():
-        raise FormatError(f"{folder} is missing", "the folder of predictions", "nothing", "correct the path")
-    if not any(prediction_files(folder, case).mesh for case in cases):
-        raise FormatError(
-            f"{folder} holds no prediction for any of the {len(cases)} cases",
-            f"{cases[0].name}.obj or .ply and the like",
-            _contents(folder),
-            "lay the predictions out as <subject>/<challenge>/<image>.obj, or point to another folder",
-        )
-
-
 def _list_of(dataset: Path, image_list: ImageList) -> Path:
     if not dataset.is_dir():
         raise FormatError(f"{dataset} is missing", f"a NoW folder: {_LAYOUT}", "nothing", "correct the path")
@@ -227,7 +169,7 @@ def _list_of(dataset: Path, image_list: ImageList) -> Path:
         raise FormatError(
             f"{dataset} is not a folder of the NoW benchmark: it lacks {', '.join(lacking)}",
             _LAYOUT,
-            _contents(dataset),
+            contents(dataset),
             "point to the folder that holds the image list and scans/; other data have their own protocols",
         )
     return there[0]
@@ -252,7 +194,18 @@ def _only(files: list[Path], folder: Path, expected: str) -> Path:
     return files[0]
 
 
-def _seven(path: str | Path, points: NDArray, remedy: str) -> NDArray[np.float64]:
+def contents(folder: Path) -> str:
+    """The first names in a folder, for messages."""
+    names = sorted(path.name + ("/" if path.is_dir() else "") for path in folder.iterdir())
+    return (
+        ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+        if names
+        else "nothing"
+    )
+
+
+def seven_points(path: str | Path, points: NDArray, remedy: str) -> NDArray[np.float64]:
+    """`points` if they are seven finite points; errors name `path`."""
     expected = "7 points of 3 numbers: outer, inner, inner, outer eye corner, nose bottom, two mouth corners"
     if points.shape != (7, 3):
         raise FormatError(f"{path} does not hold seven points", expected, f"shape {points.shape}", remedy)
@@ -260,12 +213,3 @@ def _seven(path: str | Path, points: NDArray, remedy: str) -> NDArray[np.float64
         row = int(np.argmin(np.isfinite(points).all(axis=1)))
         raise FormatError(f"{path}: point {row} is no number", expected, str(points[row]), remedy)
     return points
-
-
-def _contents(folder: Path) -> str:
-    names = sorted(path.name + ("/" if path.is_dir() else "") for path in folder.iterdir())
-    return (
-        ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-        if names
-        else "nothing"
-    )

@@ -51,6 +51,7 @@ def test_now_then_comparison(run, repository, tmp_path):
         "curve": "c.svg",
         "curve_table": "c.csv",
         "heat_maps": "h",
+        "histograms": "d.npz",
     }
     published = repository / "resources" / "published"
     run(
@@ -59,6 +60,7 @@ def test_now_then_comparison(run, repository, tmp_path):
             "task": {"dataset": str(tmp_path / "data"), "predictions": str(tmp_path / "predictions")},
             "settings": {"heat_maps": 1},
             "published": published,
+            "source": "a folder",
         },
         output={key: tmp_path / name for key, name in names.items()},
         wildcards={"name": "mine"},

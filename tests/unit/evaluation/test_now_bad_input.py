@@ -12,12 +12,11 @@ from facemill.formats.now import (
     face_box_file,
     find_pictures,
     picture_file,
-    prediction_files,
     read_cases,
-    read_prediction_landmarks,
     read_scan_landmarks,
     scan_file,
 )
+from facemill.formats.now_predictions import prediction_files, read_prediction_landmarks
 from facemill.geometry.mesh import Mesh
 from facemill.runtime.errors import FormatError
 from unit.evaluation.analytic_face import (

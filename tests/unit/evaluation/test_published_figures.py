@@ -10,6 +10,7 @@ from PIL import Image
 
 from facemill.evaluation.curves import cumulative_curve, curve_svg
 from facemill.evaluation.heat_maps import STOPS, distance_colors, heat_map
+from facemill.evaluation.histograms import read_histograms
 from facemill.evaluation.now import CaseScore, evaluate_now
 from facemill.evaluation.now_output import chosen_cases, write_now
 from facemill.evaluation.published import (
@@ -179,17 +180,18 @@ def test_all_files_of_an_evaluation(tmp_path, published):
     for case in cases:
         write_prediction(predictions, case, face_grid(31, 41), face_landmarks())
     task, settings = NowTask(dataset=str(dataset), predictions=str(predictions)), NowSettings(heat_maps=1)
-    names = ("mine.json", "mine_cases.csv", "curve.svg", "curve.csv", "heat_maps")
+    names = ("mine.json", "mine_cases.csv", "curve.svg", "curve.csv", "heat_maps", "distances.npz")
     paths = [tmp_path / "out" / name for name in names]
-    write_now(evaluate_now(task, settings), task, settings, published, "mine", *paths)
+    write_now(evaluate_now(task, settings), published, "mine", *paths)
     summary = json.loads(paths[0].read_text())
     assert {"median", "mean", "std", "vertices", "cases", "missing"} <= set(summary)
+    assert read_histograms(paths[5]).cases.tolist() == cases[:2]
     table = pd.read_csv(paths[1])
     assert table["case"].tolist() == cases and table["status"].tolist() == ["ok", "ok", "missing_scan"]
     assert table["vertices"].sum() == summary["vertices"] and table["median"].isna().sum() == 1
     assert "1.11 mm, published median of Deep3DFaceRecon PyTorch" in paths[2].read_text()
     (dataset / "synthetic.json").write_text("{}")
-    write_now(evaluate_now(task, settings), task, settings, published, "mine", *paths)
+    write_now(evaluate_now(task, settings), published, "mine", *paths)
     assert "published median" not in paths[2].read_text() and "synthetic data" in paths[2].read_text()
     curve = pd.read_csv(paths[3])
     assert set(curve["challenge"]) == {"all", "selfie", "multiview_neutral"}

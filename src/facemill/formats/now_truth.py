@@ -1,0 +1,35 @@
+"""What is known about each picture of a made data set in NoW's layout: the table `truth.csv` in its root."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from facemill.formats.now_writer import TRUTH_TABLE
+from facemill.runtime.errors import FormatError
+
+NAMES = ("subject", "challenge", "image")
+
+
+def read_truth(dataset: str | Path) -> pd.DataFrame | None:
+    """The table, indexed by case (`<subject>/<challenge>/<image>`), or None for a data set without one.
+
+    Raises:
+        FormatError: it cannot be read, lacks the columns `subject`, `challenge`, `image`, or names a picture
+            twice.
+    """
+    path = Path(dataset) / TRUTH_TABLE
+    if not path.is_file():
+        return None
+    expected = "a CSV table with " + ", ".join(NAMES) + " and what is known about the picture"
+    remedy = "restore or remove it"
+    try:
+        table = pd.read_csv(path, dtype=dict.fromkeys(NAMES, str), keep_default_na=False, na_values=[""])
+        index = table["subject"] + "/" + table["challenge"] + "/" + table["image"]
+    except (OSError, ValueError, KeyError) as error:
+        raise FormatError(f"{path} is no table of pictures", expected, str(error), remedy) from error
+    if index.duplicated().any():
+        found = f"{index[index.duplicated()].iloc[0]} twice"
+        raise FormatError(f"{path} names a picture twice", expected, found, remedy)
+    return table.set_index(index.rename("case"))
