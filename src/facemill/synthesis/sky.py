@@ -1,0 +1,109 @@
+"""How much of the sky each point of a head sees: what makes soft light soft."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from facemill.rendering.zbuffer import Screen, rasterize_screens
+
+COUNT = 48
+MAP_SIZE = 96
+_BIAS = 4.0  # millimetres in front of a point that do not hide it: the coarse mesh cuts corners
+
+
+def _spiral(count: int) -> NDArray[np.float32]:
+    """(count, 3) unit directions, evenly over the sphere (a Fibonacci spiral)."""
+    place = np.arange(count) + 0.5
+    height = 1 - 2 * place / count
+    turn = math.pi * (1 + math.sqrt(5)) * place
+    ring = np.sqrt(1 - height * height)
+    return np.stack([ring * np.cos(turn), height, ring * np.sin(turn)], axis=1).astype(np.float32)
+
+
+DIRECTIONS = _spiral(COUNT)
+DIRECTIONS.setflags(write=False)
+
+
+def open_sky(
+    points: NDArray, normals: NDArray, blockers: NDArray, triangles: NDArray, size: int = MAP_SIZE
+) -> NDArray[np.float32]:
+    """Share of each direction that is open at each point: (n, COUNT), 0..1.
+
+    From each direction a parallel depth map of the blockers is drawn; a point is hidden where the map lies
+    before it, blended between the four nearest pixels.
+
+    Args:
+        points, normals: (n, 3) float32, head frame. Directions behind a surface are called open: the cosine
+            takes care of them.
+        blockers, triangles: (b, 3) vertices and (m, 3) of what stands in the way; may be `points`' own mesh.
+    """
+    centre = 0.5 * (blockers.min(axis=0) + blockers.max(axis=0))
+    radius = float(np.linalg.norm(blockers - centre, axis=1).max()) + 1.0
+    visible = np.ones((len(points), COUNT), np.float32)
+    scale = (size - 1) / (2 * radius)
+    table = np.ascontiguousarray(triangles, dtype=np.int64)
+    for column, direction in enumerate(DIRECTIONS):
+        across, up = _across(direction)
+        frame = np.stack([across, up, direction]).astype(np.float32)
+        flat = (blockers - centre) @ frame.T
+        x, y = (np.ascontiguousarray((flat[:, axis] + radius) * scale, dtype=np.float64) for axis in (0, 1))
+        # The rasteriser keeps the largest of what it takes for 1/depth: here the height above a plane behind.
+        screen = Screen(x, y, np.ascontiguousarray(flat[:, 2] + 2 * radius, dtype=np.float64))
+        inverse = rasterize_screens([screen], table, (size, size), np.dtype(np.float32), False, 1).depth[0]
+        heights = 1.0 / inverse - 2 * radius
+        mark_open(
+            points - centre.astype(np.float32), normals, frame, heights, radius, scale, _BIAS, visible, column
+        )
+    return visible
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def mark_open(
+    points: NDArray,
+    normals: NDArray,
+    frame: NDArray,
+    heights: NDArray,
+    radius: float,
+    scale: float,
+    bias: float,
+    visible: NDArray,
+    column: int,
+) -> None:
+    """Fill one column of `visible` from the map of heights along the third row of `frame`."""
+    size = heights.shape[0]
+    for v in range(points.shape[0]):
+        px, py, pz = points[v, 0], points[v, 1], points[v, 2]
+        facing = frame[2, 0] * normals[v, 0] + frame[2, 1] * normals[v, 1] + frame[2, 2] * normals[v, 2]
+        if facing <= 0.0:
+            continue
+        x = (px * frame[0, 0] + py * frame[0, 1] + pz * frame[0, 2] + radius) * scale
+        y = (px * frame[1, 0] + py * frame[1, 1] + pz * frame[1, 2] + radius) * scale
+        height = px * frame[2, 0] + py * frame[2, 1] + pz * frame[2, 2]
+        slope = min(math.sqrt(1.0 - min(facing * facing, 1.0)) / max(facing, 0.15), 4.0)
+        limit = height + bias + slope / scale
+        left, top = math.floor(x), math.floor(y)
+        if left < 0 or top < 0 or left >= size - 1 or top >= size - 1:
+            continue
+        fx, fy = x - left, y - top
+        hidden = 0.0
+        if heights[top, left] > limit:
+            hidden += (1 - fx) * (1 - fy)
+        if heights[top, left + 1] > limit:
+            hidden += fx * (1 - fy)
+        if heights[top + 1, left] > limit:
+            hidden += (1 - fx) * fy
+        if heights[top + 1, left + 1] > limit:
+            hidden += fx * fy
+        visible[v, column] = 1.0 - hidden
+
+
+def _across(direction: NDArray) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Two unit vectors at right angles to a unit vector and to each other."""
+    helper = np.array([0.0, 1.0, 0.0] if abs(direction[1]) < 0.9 else [1.0, 0.0, 0.0])
+    across = np.cross(helper, direction)
+    across /= np.linalg.norm(across)
+    return across.astype(np.float32), np.cross(direction, across).astype(np.float32)
