@@ -1,5 +1,7 @@
 """What all tests share."""
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,3 +13,24 @@ ROOT = Path(__file__).resolve().parents[1]
 def repository() -> Path:
     """The root of the repository."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def _bfm09(tmp_path_factory) -> Iterator[tuple]:
+    from stand_ins.bfm09 import write_bfm09  # loads the head: only for the tests that ask
+
+    folder = tmp_path_factory.mktemp("bfm09")
+    yield folder, write_bfm09(folder)
+    shutil.rmtree(folder)  # 300 MB
+
+
+@pytest.fixture(scope="session")
+def bfm09_folder(_bfm09) -> Path:
+    """A stand-in of the folder of the Basel Face Model 2009; not to be changed."""
+    return _bfm09[0]
+
+
+@pytest.fixture(scope="session")
+def bfm09(_bfm09):
+    """What the files of `bfm09_folder` say, a `stand_ins.bfm09.Bfm09StandIn`."""
+    return _bfm09[1]
