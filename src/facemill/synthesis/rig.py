@@ -60,6 +60,13 @@ def random_rig(
     return [_random_camera(random, station, size, middle) for station in STATIONS[:views]]
 
 
+def station_rotation(yaw: float, pitch: float, roll: float = 0.0) -> torch.Tensor:
+    """camera_from_head (3, 3) of a camera that looks at the face from a direction in degrees."""
+    angles = torch.deg2rad(torch.tensor([pitch, yaw, roll], dtype=torch.float64))
+    flip = torch.diag(torch.tensor([1.0, -1.0, -1.0], dtype=torch.float64))
+    return flip @ matrix_from_euler_deep3d(angles)
+
+
 def random_lens(random: np.random.Generator) -> Lens:
     """A lens that moves pixels by several at the corners of a photo: barrel or pincushion, slightly askew."""
     k1 = random.choice([-1.0, -1.0, 1.0]) * random.uniform(0.15, 0.35)
@@ -105,10 +112,7 @@ def _random_camera(
 ) -> RigCamera:
     yaw, pitch = np.array(station) + random.normal(0, 2.0, 2)
     roll = random.normal(0, 3.0)
-    angles = torch.deg2rad(torch.tensor([pitch, yaw, roll], dtype=torch.float64))
-    rotation = torch.diag(torch.tensor([1.0, -1.0, -1.0], dtype=torch.float64)) @ matrix_from_euler_deep3d(
-        angles
-    )
+    rotation = station_rotation(yaw, pitch, roll)
     distance = random.uniform(900, 1150)
     aim = torch.as_tensor(middle + random.normal(0, 4.0, 3))
     height, width = size

@@ -19,10 +19,9 @@ from scipy.sparse import csgraph
 
 from facemill.geometry.camera import Camera
 from facemill.geometry.mesh import Mesh, vertex_normals
-from facemill.geometry.rotation import matrix_from_euler_deep3d
 from facemill.geometry.surface_nets import surface_nets
 from facemill.rendering.rasterize import interpolate, rasterize
-from facemill.synthesis.rig import random_motion
+from facemill.synthesis.rig import random_motion, station_rotation
 
 # (yaw, pitch) in degrees of the directions from which the cameras look at the face: front, both sides, and
 # one from below, which sees under the chin and the nose.
@@ -124,10 +123,7 @@ def photograph_depth(
 def station_camera(station: tuple[float, float], middle: NDArray) -> tuple[Camera, tuple[int, int]]:
     """The camera at (yaw, pitch) degrees around `middle` (3,) of the head frame, and its size (H, W)."""
     side = 2 * round(REACH / PIXEL) + 1
-    angles = torch.tensor([np.radians(station[1]), np.radians(station[0]), 0.0], dtype=torch.float64)
-    rotation = torch.diag(torch.tensor([1.0, -1.0, -1.0], dtype=torch.float64)) @ matrix_from_euler_deep3d(
-        angles
-    )
+    rotation = station_rotation(*station)
     translation = torch.tensor([0.0, 0.0, DISTANCE], dtype=torch.float64) - rotation @ torch.as_tensor(
         middle, dtype=torch.float64
     )
