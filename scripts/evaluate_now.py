@@ -1,6 +1,6 @@
 """Predictions against scans under the NoW protocol.
 
-input: published (list: resources/published/*.csv), dataset (its folder, or what makes it), predictions (folder)
+input: published (list: resources/published/*.csv), dataset (folder, or what makes it), predictions (folder)
 output: in evaluation/now/: summary (<name>.json), cases (<name>_cases.csv), curve (<name>/curve.svg),
     curve_table (<name>/curve.csv), histograms (<name>/distances.npz), heat_maps (directory <name>/heat_maps)
 params: settings (evaluate_now), task (evaluation.now.<name>, with folders as dataset and predictions), source

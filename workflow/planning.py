@@ -158,6 +158,11 @@ class Plan:
         task = self.synthetic_set(kind, name)
         return [f"{shard:04d}" for shard in range(-(-task["identities"] // task["shard_size"]))]
 
+    def synthetic_files(self, kind: str, name: str, pattern: str) -> list[str]:
+        """One result of each shard; `pattern` holds {shard}, relative to the data set's folder."""
+        folder = f"{self.results}/synthesis/{kind}/{name}"
+        return [f"{folder}/{pattern.format(shard=shard)}" for shard in self.synthetic_shards(kind, name)]
+
     @property
     def evaluation_results(self) -> list[str]:
         """The summary of each evaluation that the configuration lists."""
@@ -165,6 +170,13 @@ class Plan:
         kinds = {"now": tasks.now, "scans": tasks.scans, "landmarks": tasks.landmarks}
         return [
             f"{self.results}/evaluation/{kind}/{name}.json" for kind, names in kinds.items() for name in names
+        ]
+
+    def now_files(self, pattern: str) -> list[str]:
+        """One file per evaluation under the NoW protocol; `pattern` holds {name}, below evaluation/now/."""
+        return [
+            f"{self.results}/evaluation/now/{pattern.format(name=name)}"
+            for name in self.settings.evaluation.now
         ]
 
     @property

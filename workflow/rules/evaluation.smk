@@ -138,10 +138,14 @@ rule evaluate_landmarks:
 rule compare_methods:
     input:
         results=plan.evaluation_results,
+        now_summaries=plan.now_files("{name}.json"),
+        now_cases=plan.now_files("{name}_cases.csv"),
+        now_histograms=plan.now_files("{name}/distances.npz"),
         published=plan.published,
     output:
         table=f"{RESULTS}/evaluation/comparison.csv",
         notes=f"{RESULTS}/evaluation/comparison.txt",
+        floor=f"{RESULTS}/evaluation/floor.csv",
     log:
         f"{RESULTS}/logs/compare_methods.log",
     benchmark:
@@ -154,6 +158,8 @@ rule compare_methods:
         runtime=10,
     params:
         settings=plan.stage("compare_methods"),
+        now_settings=plan.stage("evaluate_now"),
+        now_names=list(plan.settings.evaluation.now),
         names=[Path(file).stem for file in plan.evaluation_results],
         published=lambda wildcards, input: str(Path(input.published[0]).parent),
         code=plan.code("compare_methods"),

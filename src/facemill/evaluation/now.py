@@ -22,6 +22,7 @@ from facemill.evaluation.scan_region import ScanRegion, read_scan_region
 from facemill.evaluation.settings import NowSettings, NowTask, Origin
 from facemill.formats.now import NowCase, is_synthetic, read_cases
 from facemill.formats.now_predictions import check_predictions, read_prediction_reasons
+from facemill.formats.now_truth import NAMES as TRUTH_NAMES
 from facemill.formats.now_truth import read_truth
 from facemill.geometry.mesh import FloatArray
 from facemill.runtime.errors import ConfigurationError, PhotoError
@@ -68,7 +69,10 @@ class NowEvaluation:
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row per case, with `COLUMNS`; figures are empty for cases that were not scored."""
+        """One row per case: `COLUMNS`, and what is known about its picture.
+
+        Figures are empty for cases that were not scored.
+        """
         rows = []
         for score in self.scores:
             figures = statistics(score.distances)
@@ -84,7 +88,11 @@ class NowEvaluation:
                     score.reason,
                 )
             )
-        return pd.DataFrame(rows, columns=list(COLUMNS))
+        table = pd.DataFrame(rows, columns=list(COLUMNS))
+        if self.truth is None:
+            return table
+        known = self.truth[[name for name in self.truth if name not in (*COLUMNS, *TRUTH_NAMES)]]
+        return table.join(known, on="case")
 
     @property
     def distances(self) -> FloatArray:

@@ -123,7 +123,9 @@ def test_the_truth_of_a_data_set_is_in_the_summary(tmp_path):
     assert evaluate_now(task, NowSettings()).summary()["breakdown"] == {}
     table = "subject,challenge,image,yaw\nanna,selfie,a1,-40\nanna,selfie,a2,3\nbert,selfie,b1,50\n"
     (tmp_path / "data" / "truth.csv").write_text(table)
-    summary = evaluate_now(task, NowSettings(draws=20)).summary()
+    result = evaluate_now(task, NowSettings(draws=20))
+    assert result.table["yaw"].tolist() == [-40, 3, 50]
+    summary = result.summary()
     json.dumps(summary, allow_nan=False)
     yaw = summary["breakdown"]["yaw"]
     assert {group: part["cases"] for group, part in yaw.items()} == {"0-15": 1, "30-60": 2}

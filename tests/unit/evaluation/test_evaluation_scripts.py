@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from facemill.evaluation.floor import COLUMNS as FLOOR_COLUMNS
 from facemill.formats.landmarks import write_points_text, write_pts
 from facemill.formats.meshes import write_obj
 from unit.evaluation.analytic_face import (
@@ -68,10 +69,22 @@ def test_now_then_comparison(run, repository, tmp_path):
     assert all((tmp_path / name).exists() for name in names.values())
     run(
         "compare_methods",
-        params={"names": ["mine"], "settings": {}, "published": published},
-        input={"results": [tmp_path / "a.json"]},
-        output={"table": tmp_path / "t.csv", "notes": tmp_path / "t.txt"},
+        params={
+            "names": ["mine"],
+            "now_names": ["mine"],
+            "settings": {},
+            "now_settings": {"draws": 10},
+            "published": published,
+        },
+        input={
+            "results": [tmp_path / "a.json"],
+            "now_summaries": [tmp_path / "a.json"],
+            "now_cases": [tmp_path / "a_cases.csv"],
+            "now_histograms": [tmp_path / "d.npz"],
+        },
+        output={"table": tmp_path / "t.csv", "notes": tmp_path / "t.txt", "floor": tmp_path / "f.csv"},
     )
+    assert (tmp_path / "f.csv").read_text() == ",".join(FLOOR_COLUMNS) + "\n"
     table = pd.read_csv(tmp_path / "t.csv")
     assert table["here_other_data"].notna().sum() == 6 and table["published"].notna().sum() == 12
     assert "other than the benchmark" in (tmp_path / "t.txt").read_text()
