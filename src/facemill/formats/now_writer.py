@@ -1,7 +1,8 @@
 """Writing a data set in the layout of the NoW benchmark (`facemill.formats.now` reads it, and shows it).
 
-Besides the benchmark's own files a made data set has two in its root: `synthetic.json`, which marks it and
-says how it was made, and `truth.csv`, one row per picture with what is known about it.
+Folders of one subject are written by themselves, so that subjects can be made side by side; the files in the
+root come last. Besides the benchmark's own files a made data set has two in its root: `synthetic.json`, which
+marks it and says how it was made, and `truth.csv`, one row per picture with what is known about it.
 """
 
 from __future__ import annotations
@@ -39,15 +40,17 @@ def now_case(subject: str, challenge: str, number: int) -> NowCase:
     return NowCase(subject, challenge, image, f"{subject}/{challenge}/{image}.jpg")
 
 
-def write_scan(scans: str | Path, subject: str, scan: Mesh) -> Path:
-    """Write `<scans>/<subject>/<subject>.obj`, millimetres; the file it wrote."""
-    path = Path(scans) / subject / f"{subject}.obj"
+def write_scan(folder: str | Path, subject: str, scan: Mesh) -> Path:
+    """Write `<folder>/<subject>.obj`, millimetres, `folder` being `scans/<subject>`; the file it wrote."""
+    path = Path(folder) / f"{subject}.obj"
     write_obj(path, scan)
     return path
 
 
-def write_scan_landmarks(landmarks: str | Path, subject: str, points: ArrayLike) -> Path:
-    """Write the seven points (7, 3) of a scan as `<landmarks>/<subject>/<subject>_picked_points.pp`.
+def write_scan_landmarks(folder: str | Path, subject: str, points: ArrayLike) -> Path:
+    """Write the seven points (7, 3) of a scan as `<folder>/<subject>_picked_points.pp`.
+
+    `folder` is `scans_lmks_onlypp/<subject>`.
 
     Raises:
         ValueError: not seven finite points.
@@ -55,23 +58,23 @@ def write_scan_landmarks(landmarks: str | Path, subject: str, points: ArrayLike)
     seven = np.asarray(points, dtype=np.float64)
     if seven.shape != (7, 3) or not np.isfinite(seven).all():
         raise ValueError(f"points must be seven finite points (7, 3), not {seven.tolist()}")
-    path = Path(landmarks) / subject / f"{subject}_picked_points.pp"
+    path = Path(folder) / f"{subject}_picked_points.pp"
     write_picked_points(path, PickedPoints(list(POINT_NAMES), seven), mesh=f"{subject}.obj")
     return path
 
 
-def write_picture(pictures: str | Path, case: NowCase, content: bytes) -> Path:
-    """Write the JPEG `content` to its place under `<dataset>/iphone_pictures`; the file it wrote."""
-    path = Path(pictures) / case.picture
+def write_picture(folder: str | Path, case: NowCase, content: bytes) -> Path:
+    """Write the JPEG `content` as `<folder>/<challenge>/<image>.jpg`; `iphone_pictures/<subject>`."""
+    path = Path(folder) / case.challenge / f"{case.image}.jpg"
     write_bytes(path, content)
     return path
 
 
-def write_face_box(boxes: str | Path, case: NowCase, box: ArrayLike) -> Path:
-    """Write (left, top, right, bottom), pixels of the picture, to its place under `<dataset>/detected_face`.
+def write_face_box(folder: str | Path, case: NowCase, box: ArrayLike) -> Path:
+    """Write (left, top, right, bottom), pixels of the picture, as `<folder>/<challenge>/<image>.npy`.
 
-    An array of four float64. (The benchmark's own files hold a pickled mapping of the same four names, which
-    Facemill neither writes nor executes.)
+    `folder` is `detected_face/<subject>`. An array of four float64. (The benchmark's own files hold a pickled
+    mapping of the same four names, which Facemill neither writes nor executes.)
 
     Raises:
         ValueError: not four finite numbers with left < right and top < bottom.
@@ -81,7 +84,7 @@ def write_face_box(boxes: str | Path, case: NowCase, box: ArrayLike) -> Path:
         raise ValueError(f"box must be left, top, right, bottom, not {four.tolist()}")
     content = io.BytesIO()
     np.save(content, four, allow_pickle=False)
-    path = Path(boxes) / case.subject / case.challenge / f"{case.image}.npy"
+    path = Path(folder) / case.challenge / f"{case.image}.npy"
     write_bytes(path, content.getvalue())
     return path
 

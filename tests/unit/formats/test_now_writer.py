@@ -39,11 +39,11 @@ TRUTH = pd.DataFrame(
 
 def test_the_reader_finds_everything(tmp_path):
     scan = Mesh(np.eye(3), np.array([[0, 1, 2]]))
-    write_scan(tmp_path / "scans", "person_000010", scan)
-    write_scan_landmarks(tmp_path / "scans_lmks_onlypp", "person_000010", POINTS)
+    write_scan(tmp_path / "scans" / "person_000010", "person_000010", scan)
+    write_scan_landmarks(tmp_path / "scans_lmks_onlypp" / "person_000010", "person_000010", POINTS)
     cases = [now_case("person_000010", "selfie", 1), now_case("person_000010", "multiview_neutral", 0)]
-    write_picture(tmp_path / "iphone_pictures", cases[0], b"one")
-    write_face_box(tmp_path / "detected_face", cases[0], [10, 20.5, 110, 140])
+    write_picture(tmp_path / "iphone_pictures" / "person_000010", cases[0], b"one")
+    write_face_box(tmp_path / "detected_face" / "person_000010", cases[0], [10, 20.5, 110, 140])
     write_roots(tmp_path, "test", TRUTH, {"generator": "facemill", "seed": 3})
 
     assert read_cases(tmp_path) == cases

@@ -1,0 +1,127 @@
+"""Photographs of scanned people under the four challenges of NoW."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from facemill.formats.now import CHALLENGES, NowCase
+from facemill.formats.now_writer import now_case
+from facemill.geometry.rotation import matrix_from_euler_deep3d
+from facemill.synthesis.body import Body, Studio
+from facemill.synthesis.camera import View, random_portrait
+from facemill.synthesis.expressions import random_expression
+from facemill.synthesis.identities import Person
+from facemill.synthesis.layers import Layer
+from facemill.synthesis.lighting import random_lights
+from facemill.synthesis.photograph import Landmarks, Photograph, Scene, photograph
+from facemill.synthesis.sensor import random_sensor
+from facemill.synthesis.settings import ScanTask, SynthesizeScansSettings
+from facemill.synthesis.torso import neck_ring, random_garment, torso
+
+NEUTRAL, EXPRESSIONS, OCCLUSIONS, SELFIE = CHALLENGES
+KINDS = {
+    NEUTRAL: ("neutral",),
+    EXPRESSIONS: ("strong", "strong", "mild", "smile", "grin", "mouth_stretch", "anger", "brow_raiser"),
+    OCCLUSIONS: ("neutral", "neutral", "mild"),
+    SELFIE: ("neutral", "mild", "mild", "smile"),
+}
+DISTANCES = {SELFIE: (280.0, 480.0)}  # mm; elsewhere an arm's length and more
+ELSEWHERE = (550.0, 1600.0)
+DIM = ("lamp", "room")
+BOX_MARGIN = 0.08  # of the box's side, around the landmarks: as wide as detectors draw theirs
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One photograph of the data set.
+
+    case: its place; jpeg: the file; box: (4,) left, top, right, bottom of the face, px; truth: its row.
+    """
+
+    case: NowCase
+    jpeg: bytes
+    box: NDArray[np.float64]
+    truth: dict[str, Any]
+
+
+class ScanPhotographer:
+    """Takes the photographs of scanned people."""
+
+    def __init__(self, studio: Studio, task: ScanTask, settings: SynthesizeScansSettings) -> None:
+        anatomy = studio.population.anatomy
+        self.studio, self.task, self.settings = studio, task, settings
+        self.landmarks = Landmarks(studio.population.topology, anatomy.mean)
+        self.ring = neck_ring(studio.triangles, anatomy.mean[:, 1])
+
+    def photographs(self, person: Person) -> Iterator[Shot]:
+        """All photographs of one person; the challenges take turns."""
+        body = self.studio.body(person)
+        for number in range(self.task.photos_per_identity):
+            challenge = CHALLENGES[number % len(CHALLENGES)]
+            case = now_case(person.name, challenge, number)
+            yield self._shot(body, case, person.random("scan photograph", str(number)))
+
+    def _shot(self, body: Body, case: NowCase, random: np.random.Generator) -> Shot:
+        challenge = case.challenge
+        kind = str(random.choice(KINDS[challenge]))
+        strengths = random_expression(random, kind)
+        vertices = self.studio.population.shape(body.person, strengths)
+        view = self._view(challenge, random)
+        head = body.posed(vertices)
+        lights = random_lights(random)
+        sensor = random_sensor(random, lights.kind in DIM, view.scaled(1.0))
+        scene = Scene([head, self._torso(head, body, view, random)], view, lights, sensor)
+        picture = photograph(self.landmarks, scene, random)
+        return Shot(case, picture.jpeg, _box(picture), self._truth(case, body.person, view, kind, picture))
+
+    def _view(self, challenge: str, random: np.random.Generator) -> View:
+        limit = {NEUTRAL: self.settings.neutral_yaw, SELFIE: self.settings.selfie_yaw}.get(
+            challenge, self.settings.other_yaw
+        )
+        pitch, roll = random.normal([-6.0 if challenge == SELFIE else 0.0, 0.0], [7.0, 5.0])
+        angles = (float(random.uniform(-limit, limit)), float(pitch), float(roll))
+        return random_portrait(random, angles, self.task.size, *DISTANCES.get(challenge, ELSEWHERE))
+
+    def _torso(self, head: Layer, body: Body, view: View, random: np.random.Generator) -> Layer:
+        turned = -0.5 * np.array([view.pitch, view.yaw, view.roll]) * random.uniform(0.2, 1.0, 3)
+        turn = matrix_from_euler_deep3d(torch.from_numpy(np.deg2rad(turned))).numpy()
+        return torso(head, self.ring, random_garment(random), turn, body.tone)
+
+    def _truth(
+        self, case: NowCase, person: Person, view: View, kind: str, picture: Photograph
+    ) -> dict[str, Any]:
+        height, width = view.size
+        return {
+            "subject": case.subject,
+            "challenge": case.challenge,
+            "image": case.image,
+            "yaw": view.yaw,
+            "pitch": view.pitch,
+            "roll": view.roll,
+            "expression": kind,
+            "occluders": "",
+            "focal": view.focal,
+            "distance": view.distance,
+            "width": width,
+            "height": height,
+            "visible_landmarks": int(picture.visible68.sum()),
+            "male": person.male,
+            "age": person.age,
+        }
+
+
+def _box(picture: Photograph) -> NDArray[np.float64]:
+    """The square-ish box around the landmarks within the picture."""
+    points = picture.landmarks68
+    low, high = points.min(axis=0), points.max(axis=0)
+    margin = BOX_MARGIN * (high - low)
+    low = low - margin * [1.0, 2.5]  # detectors include the forehead, which has no landmark
+    height, width = picture.image.shape[:2]
+    limits = np.array([width, height]) - 0.5
+    return np.concatenate([np.clip(low, -0.5, limits), np.clip(high + margin, -0.5, limits)])
