@@ -1,10 +1,12 @@
 """One self-contained page about the run.
 
-input: faces (list: photos/<set>/faces.csv), coarse (list: coarse/<set>/export_coarse/<shard>.parquet)
+input: faces (list: photos/<set>/faces.csv), coarse (list: coarse/<set>/export_coarse/<shard>.parquet),
+    evaluations (list: evaluation/<kind>/<name>.json), comparison (list: what compare_methods wrote, or none)
 output: page
 params: settings, run (its name), results (results/<run>), benchmarks (folder), configuration (mapping)
 """
 
+from facemill.report.evaluation_inputs import read_evaluations
 from facemill.report.inputs import read_inputs
 from facemill.report.page import write_report
 from facemill.report.settings import ReportSettings
@@ -18,5 +20,6 @@ inputs = read_inputs(
     configuration=snakemake.params.configuration,
     faces=snakemake.input.faces,
     coarse=snakemake.input.coarse,
+    evaluations=read_evaluations(snakemake.input.evaluations, snakemake.input.comparison),
 )
 write_report(snakemake.output.page, inputs, ReportSettings(**snakemake.params.settings))

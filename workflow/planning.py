@@ -180,6 +180,12 @@ class Plan:
         ]
 
     @property
+    def comparison(self) -> list[str]:
+        """What `compare_methods` writes; nothing for a run that evaluates nothing."""
+        files = ("comparison.csv", "comparison.txt", "floor.csv") if self.evaluation_results else ()
+        return [f"{self.results}/evaluation/{name}" for name in files]
+
+    @property
     def published(self) -> list[str]:
         """Tables of published figures."""
         return sorted(map(str, (self.root / "resources" / "published").glob("*.csv")))

@@ -11,6 +11,8 @@ rule write_report:
                 "coarse/{set}/export_coarse/{shard}.parquet", name
             )
         ],
+        evaluations=plan.evaluation_results,
+        comparison=plan.comparison,
     output:
         page=report(
             f"{RESULTS}/report.html",

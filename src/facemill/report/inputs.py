@@ -9,9 +9,11 @@ from typing import Any
 
 import pandas as pd
 
+from facemill.report.evaluation_inputs import Evaluations
 from facemill.runtime.errors import FormatError
 from facemill.runtime.tables import OK, read_table
 
+NOTHING_MEASURED = Evaluations()
 _TIMES = {"s": "seconds", "cpu_time": "cpu_seconds", "max_rss": "memory"}
 
 
@@ -40,12 +42,14 @@ class ReportInputs:
         sets: in the order given.
         times: a row per rule: `rule`, `jobs`, `seconds`, `cpu_seconds` (sums), `memory` (largest, MiB).
         configuration: the checked settings, as plain values.
+        evaluations: what the run measured against truths.
     """
 
     run: str
     sets: tuple[PhotoSetResults, ...]
     times: pd.DataFrame
     configuration: Mapping[str, Any]
+    evaluations: Evaluations = NOTHING_MEASURED
 
 
 def read_inputs(
@@ -55,6 +59,7 @@ def read_inputs(
     configuration: Mapping[str, Any],
     faces: Iterable[str | Path] = (),
     coarse: Iterable[str | Path] = (),
+    evaluations: Evaluations = NOTHING_MEASURED,
 ) -> ReportInputs:
     """Read what the stages wrote.
 
@@ -63,6 +68,7 @@ def read_inputs(
         benchmarks: the folder with Snakemake's benchmark files, <rule>/**/*.tsv; may be missing.
         faces: photos/<set>/faces.csv of each set; the name of the set is that of its folder.
         coarse: coarse/<set>/export_coarse/<shard>.parquet; none for sets that were not exported.
+        evaluations: of `read_evaluations`.
     Raises:
         FormatError: a table is missing, damaged, of an unknown set or lacks a column.
     """
@@ -76,7 +82,7 @@ def read_inputs(
             )
         exported[name].append(_checked(read_table(path), path, ("photo", "status", "reason", "folder")))
     sets = tuple(_photo_set(name, table, exported[name]) for name, table in photos.items())
-    return ReportInputs(run, sets, read_times(benchmarks), configuration)
+    return ReportInputs(run, sets, read_times(benchmarks), configuration, evaluations)
 
 
 def read_times(folder: str | Path) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
+from facemill.report.evaluation_section import evaluation_section
 from facemill.report.face_section import faces_section
 from facemill.report.inputs import ReportInputs
 from facemill.report.sections import (
@@ -32,6 +33,7 @@ SectionMaker = Callable[[Page], Section | None]
 
 SECTIONS: tuple[SectionMaker, ...] = (
     summary_section,
+    evaluation_section,
     faces_section,
     photos_section,
     times_section,
