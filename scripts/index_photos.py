@@ -1,6 +1,6 @@
 """A row for each entry of a shard of the photo folder: is it a photo, how large is it?
 
-input: manifest (plan/<shard>.json)
+input: manifest (plan/<shard>.json), pictures (what makes them first, if a rule does)
 output: table
 params: folder (of the photos), settings
 """

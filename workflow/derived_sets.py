@@ -1,7 +1,8 @@
 """Photo sets that nobody lists: the pictures of a data set whose predictions shall be our own.
 
 The photo set of `evaluation.now.<name>` is called `now_<name>`, that of `evaluation.landmarks.<name>`
-`landmarks_<name>`; evaluations of the same pictures share the set of the first of them.
+`landmarks_<name>`; evaluations of the same pictures share the set of the first of them. The data set may be
+one that the same run makes: its settings say which pictures there will be.
 """
 
 from __future__ import annotations
@@ -9,15 +10,50 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from facemill.configuration import Configuration
 from facemill.photos.listed import ListedPhoto, plan_listed_photos
 from facemill.photos.plan import PhotoPlan, plan_photo_set
 from facemill.runtime.errors import ConfigurationError
+from facemill.synthesis.splits import members_of, person_name
 
 KINDS = ("now", "landmarks")
 COARSE = "coarse"
+SYNTHETIC_SCANS = "synthesis.scans."
+
+
+class DataSet(NamedTuple):
+    """A data set in NoW's layout.
+
+    folder: where it is, or will be. made_by: files of this run that are there when it is whole; none for a
+    data set that lies on disk. synthetic: its name in `synthesis.scans`, or empty.
+    """
+
+    folder: str
+    made_by: tuple[str, ...] = ()
+    synthetic: str = ""
+
+
+def data_set(settings: Configuration, name: str) -> DataSet:
+    """What `evaluation.now.<name>.dataset` means: a folder, or `synthesis.scans.<name>` of this run.
+
+    Raises:
+        ConfigurationError: the configuration lists no such synthetic data set.
+    """
+    given = settings.evaluation.now[name].dataset
+    if not given.startswith(SYNTHETIC_SCANS):
+        return DataSet(str(Path(given).expanduser()))
+    scans = given.removeprefix(SYNTHETIC_SCANS)
+    if scans not in settings.synthesis.scans:
+        raise ConfigurationError(
+            f"evaluation.now.{name}.dataset: {given}",
+            "synthesis.scans.<name> with a name that the configuration lists, or a folder",
+            ", ".join(settings.synthesis.scans) or "no synthesis.scans in the configuration",
+            f"list synthesis.scans.{scans}, or give the folder of a data set",
+        )
+    folder = f"results/{settings.run}/synthesis/scans/{scans}/synthesize_scans"
+    return DataSet(folder, (f"{folder}/synthetic.json",), scans)
 
 
 def set_name(settings: Configuration, kind: str, name: str) -> str:
@@ -57,7 +93,15 @@ def set_names(settings: Configuration) -> list[str]:
 def folder_of(settings: Configuration, derived: str) -> str:
     """The folder that the files of a set are relative to."""
     kind, task = _task(settings, derived)
-    return str(Path(task.folder if kind == "landmarks" else task.dataset).expanduser())
+    if kind == "landmarks":
+        return str(Path(task.folder).expanduser())
+    return data_set(settings, derived.partition("_")[2]).folder
+
+
+def made_by(settings: Configuration, derived: str) -> list[str]:
+    """Files of this run that the pictures of a set wait for."""
+    kind, _, name = derived.partition("_")
+    return list(data_set(settings, name).made_by) if kind == "now" else []
 
 
 def plan_derived_set(settings: Configuration, derived: str, place: Path) -> PhotoPlan:
@@ -70,7 +114,12 @@ def plan_derived_set(settings: Configuration, derived: str, place: Path) -> Phot
     folder = folder_of(settings, derived)
     if kind == "landmarks":
         return plan_photo_set(derived, folder, place, task.shard_size)
-    return plan_listed_photos(derived, folder, _now_pictures(Path(folder), task), place, task.shard_size)
+    data = data_set(settings, derived.partition("_")[2])
+    if data.synthetic:
+        photos = _synthetic_pictures(settings.synthesis.scans[data.synthetic], task)
+    else:
+        photos = _now_pictures(Path(folder), task)
+    return plan_listed_photos(derived, folder, photos, place, task.shard_size, bool(data.made_by))
 
 
 def _now_pictures(folder: Path, task: Any) -> Iterator[ListedPhoto]:
@@ -81,10 +130,24 @@ def _now_pictures(folder: Path, task: Any) -> Iterator[ListedPhoto]:
     for case, path in find_pictures(folder, cases).items():
         box = face_box_file(folder, case)
         yield ListedPhoto(
-            f"{case.subject}_{case.challenge}_{case.image}",
+            case.name.replace("/", "_"),
             os.path.relpath(path, folder),
             None if box is None else os.path.relpath(box, folder),
         )
+
+
+def _synthetic_pictures(scans: Any, task: Any) -> Iterator[ListedPhoto]:
+    """The pictures and face boxes that `synthesize_scans` will write."""
+    from facemill.formats.now_writer import cases_of
+
+    for number in members_of(scans.split, scans.first, scans.identities):
+        for case in cases_of(person_name(number), scans.photos_per_identity):
+            if not task.challenges or case.challenge in task.challenges:
+                yield ListedPhoto(
+                    case.name.replace("/", "_"),
+                    f"iphone_pictures/{case.picture}",
+                    f"detected_face/{case.name}.npy",
+                )
 
 
 def _task(settings: Configuration, derived: str) -> tuple[str, Any]:

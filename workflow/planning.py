@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from derived_sets import COARSE, folder_of, plan_derived_set, set_name, set_names
+from derived_sets import COARSE, DataSet, data_set, folder_of, made_by, plan_derived_set, set_name, set_names
 
 from facemill.configuration import Configuration, check_configuration
 from facemill.photos.plan import PhotoPlan, plan_photo_set, read_plan, shard_of
 from facemill.runtime.digests import code_digest
 from facemill.runtime.errors import FacemillError
+from facemill.synthesis.splits import members_of, person_name
 
 OWN = (COARSE, "mean_face")  # predictions that the run makes itself
 
@@ -128,10 +129,29 @@ class Plan:
             known = ", ".join(tasks) or "none"
             sys.exit(f"there is no evaluation.{kind}.{name} in the configuration; it has: {known}")
         task = tasks[name].model_dump(mode="json")
+        if kind == "now":
+            task["dataset"] = self.data_set(name).folder
         if task.get("predictions") in OWN:
             task["predictions"] = f"{self.results}/evaluation/{kind}/{name}/predictions"
         paths = ("dataset", "predictions", "prediction", "scan", "folder")
         return {key: str(Path(value).expanduser()) if key in paths else value for key, value in task.items()}
+
+    def data_set(self, name: str) -> DataSet:
+        """The data set of an evaluation under the NoW protocol."""
+        try:
+            return data_set(self.settings, name)
+        except FacemillError as error:
+            sys.exit(f"{type(error).__name__}: {error}")
+
+    def data_set_files(self, name: str) -> list[str]:
+        """What an evaluation under the NoW protocol waits for: the folder, or what makes it."""
+        self.task("now", name)
+        data = self.data_set(name)
+        return list(data.made_by) or [data.folder]
+
+    def pictures_made_by(self, name: str) -> list[str]:
+        """Files of this run that the photos of a set wait for; none for photos that lie on disk."""
+        return made_by(self.settings, name) if name in self.derived_sets else []
 
     def source(self, kind: str, name: str) -> str:
         """What the configuration says of the predictions of a task: a folder, `coarse` or `mean_face`."""
@@ -162,6 +182,22 @@ class Plan:
         """One result of each shard; `pattern` holds {shard}, relative to the data set's folder."""
         folder = f"{self.results}/synthesis/{kind}/{name}"
         return [f"{folder}/{pattern.format(shard=shard)}" for shard in self.synthetic_shards(kind, name)]
+
+    def synthetic_people(self, kind: str, name: str) -> list[int]:
+        """Numbers of the people of a synthetic data set."""
+        task = self.synthetic_set(kind, name)
+        return members_of(task["split"], task["first"], task["identities"])
+
+    def capture_files(self, name: str, pattern: str) -> list[str]:
+        """One result per person of a set of captures; `pattern` holds {person}."""
+        folder = f"{self.results}/synthesis/captures/{name}/synthesize_captures"
+        return [f"{folder}/{pattern.format(person=n)}" for n in self.synthetic_people("captures", name)]
+
+    def scan_files(self, name: str, pattern: str) -> list[str]:
+        """One result per person of a set of scans; `pattern` holds {person}."""
+        folder = f"{self.results}/synthesis/scans/{name}/synthesize_scans"
+        people = self.synthetic_people("scans", name)
+        return [f"{folder}/{pattern.format(person=person_name(n))}" for n in people]
 
     @property
     def evaluation_results(self) -> list[str]:

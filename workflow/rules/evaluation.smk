@@ -3,7 +3,7 @@
 
 rule export_now:
     input:
-        dataset=lambda wildcards: plan.task("now", wildcards.name)["dataset"],
+        dataset=lambda wildcards: plan.data_set_files(wildcards.name),
         tables=lambda wildcards: plan.own_faces(
             "now", wildcards.name, "coarse/{set}/reconstruct_coarse/{shard}.parquet"
         ),
@@ -39,7 +39,7 @@ rule export_now:
 rule evaluate_now:
     input:
         published=plan.published,
-        dataset=lambda wildcards: plan.task("now", wildcards.name)["dataset"],
+        dataset=lambda wildcards: plan.data_set_files(wildcards.name),
         predictions=lambda wildcards: plan.task("now", wildcards.name)["predictions"],
     output:
         summary=f"{RESULTS}/evaluation/now/{{name}}.json",

@@ -4,6 +4,7 @@
 rule index_photos:
     input:
         manifest=f"{RESULTS}/photos/{{set}}/plan/{{shard}}.json",
+        pictures=lambda wildcards: plan.pictures_made_by(wildcards.set),
     output:
         table=f"{RESULTS}/photos/{{set}}/index_photos/{{shard}}.parquet",
     log:

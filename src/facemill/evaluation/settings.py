@@ -19,8 +19,8 @@ class NowTask(Settings):
     """One evaluation under the NoW protocol."""
 
     dataset: str = Field(
-        description="Folder in the layout of the NoW benchmark; or `synthesis.scans.<name>`: the data set of "
-        "this name that the same configuration lists, which is made first."
+        description="Folder in the layout of the NoW benchmark; or `synthesis.scans.<name>`: the synthetic "
+        "data set of this name in the same configuration, which is made first."
     )
     predictions: str = Field(
         description="Folder <subject>/<challenge>/<image>.obj or .ply with .npy or .txt landmarks; `coarse`: "

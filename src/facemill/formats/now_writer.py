@@ -40,6 +40,11 @@ def now_case(subject: str, challenge: str, number: int) -> NowCase:
     return NowCase(subject, challenge, image, f"{subject}/{challenge}/{image}.jpg")
 
 
+def cases_of(subject: str, pictures: int) -> list[NowCase]:
+    """The cases of a made subject with so many pictures: the four challenges take turns."""
+    return [now_case(subject, CHALLENGES[number % len(CHALLENGES)], number) for number in range(pictures)]
+
+
 def write_scan(folder: str | Path, subject: str, scan: Mesh) -> Path:
     """Write `<folder>/<subject>.obj`, millimetres, `folder` being `scans/<subject>`; the file it wrote."""
     path = Path(folder) / f"{subject}.obj"

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from facemill.formats.now import CHALLENGES, NowCase
-from facemill.formats.now_writer import now_case
+from facemill.formats.now_writer import cases_of
 from facemill.geometry.rotation import matrix_from_euler_deep3d
 from facemill.synthesis.body import Body, Studio
 from facemill.synthesis.camera import View, random_portrait
@@ -62,9 +62,7 @@ class ScanPhotographer:
     def photographs(self, person: Person) -> Iterator[Shot]:
         """All photographs of one person; the challenges take turns."""
         body = self.studio.body(person)
-        for number in range(self.task.photos_per_identity):
-            challenge = CHALLENGES[number % len(CHALLENGES)]
-            case = now_case(person.name, challenge, number)
+        for number, case in enumerate(cases_of(person.name, self.task.photos_per_identity)):
             yield self._shot(body, case, person.random("scan photograph", str(number)))
 
     def _shot(self, body: Body, case: NowCase, random: np.random.Generator) -> Shot:
