@@ -34,3 +34,24 @@ def bfm09_folder(_bfm09) -> Path:
 def bfm09(_bfm09):
     """What the files of `bfm09_folder` say, a `stand_ins.bfm09.Bfm09StandIn`."""
     return _bfm09[1]
+
+
+@pytest.fixture(scope="session")
+def _ict_facekit(tmp_path_factory) -> Iterator[tuple]:
+    from stand_ins.ict_facekit import write_ict_facekit
+
+    folder = tmp_path_factory.mktemp("ict_facekit")
+    yield folder, write_ict_facekit(folder)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def ict_folder(_ict_facekit) -> Path:
+    """A stand-in of ICT-FaceKit's folder with 4 identity modes; not to be changed."""
+    return _ict_facekit[0]
+
+
+@pytest.fixture(scope="session")
+def ict(_ict_facekit):
+    """What the files of `ict_folder` say, a `stand_ins.ict_facekit.IctStandIn`."""
+    return _ict_facekit[1]

@@ -46,7 +46,7 @@ class Bfm09StandIn:
     skin: NDArray
 
 
-def write_bfm09(folder: Path, with_head: bool = True) -> Bfm09StandIn:
+def write_bfm09(folder: Path) -> Bfm09StandIn:
     """Write all files of the conversion into `folder`."""
     random = np.random.default_rng(9)
     disc, in_crop = _disc()
@@ -63,7 +63,7 @@ def write_bfm09(folder: Path, with_head: bool = True) -> Bfm09StandIn:
     front, front_triangles = _front(disc, triangles)
     skin = np.flatnonzero(head.regions["skin"][place[:CROP]])[:SKIN]
     folder.mkdir(parents=True, exist_ok=True)
-    _write_model(folder / "01_MorphableModel.mat", head, _closed(whole) if with_head else None)
+    _write_model(folder / "01_MorphableModel.mat", head, _closed(whole))
     _write_expressions(folder, head, trim)
     savemat(folder / "BFM_front_idx.mat", {"idx": (crop[:, None] + 1).astype(np.float64)})
     savemat(folder / "BFM_exp_idx.mat", {"trimIndex": (trim[:, None] + 1).astype(np.int32)})
@@ -163,7 +163,7 @@ def _incident(triangles: NDArray) -> NDArray:
     return table
 
 
-def _write_model(path: Path, head: SampledHead, triangles: NDArray | None) -> None:
+def _write_model(path: Path, head: SampledHead, triangles: NDArray) -> None:
     shape, shape_deviations = _columns(head.identity * 1000)
     colour, colour_deviations = _columns(head.albedo_basis * 255)
     arrays = {
@@ -173,10 +173,9 @@ def _write_model(path: Path, head: SampledHead, triangles: NDArray | None) -> No
         "texPC": colour,
         "texEV": colour_deviations,
         "texMU": (head.albedo_mean * 255).reshape(-1, 1).astype(np.float32),
+        "tl": triangles,
         "segbin": np.zeros((ALL, 4), dtype=np.uint8),
     }
-    if triangles is not None:
-        arrays["tl"] = triangles
     savemat(path, arrays)
 
 

@@ -1,5 +1,6 @@
 """The Basel Face Model 2009 from stand-ins of its files: cutting, units, index bases, and wrong files."""
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -111,6 +112,10 @@ def test_whole_head_holds_the_crop(files, front):
         whole, part = getattr(head.bases, name), getattr(front.bases, name)
         np.testing.assert_array_equal(whole[:, head.crop], part)
     assert head.expressive.sum() == 53215 and not head.bases.expression_basis[:, ~head.expressive].any()
+
+
+def test_model_file_without_triangles_has_no_whole_head(files):
+    assert head_of(dataclasses.replace(files, triangles=None)) is None
 
 
 def test_front_file_has_the_keys_shapes_types_and_index_bases_of_the_original(front_file):

@@ -141,8 +141,7 @@ def contour_lines(landmarks: NDArray, mean: NDArray, outside: NDArray, mirror: N
     candidates = np.flatnonzero(outside)
     lines = np.full((17, CONTOUR_LENGTH), -1, dtype=np.int64)
     for jaw in range(8, 17):
-        line = _cut(mean, candidates, axis, mean[landmarks[jaw]])
-        line = line[:CONTOUR_LENGTH]
+        line = contour_line(mean, candidates, axis, mean[landmarks[jaw]])
         lines[jaw, : len(line)] = line
         if jaw > 8:
             lines[16 - jaw, : len(line)] = mirror[line]
@@ -155,7 +154,12 @@ def along(line: NDArray, share: float) -> NDArray[np.float64]:
     return np.array([np.interp(share * steps[-1], steps, coordinate) for coordinate in line.T])
 
 
-def _cut(mean: NDArray, candidates: NDArray, axis: NDArray, landmark: NDArray) -> NDArray[np.int64]:
+def contour_line(mean: NDArray, candidates: NDArray, axis: NDArray, landmark: NDArray) -> NDArray[np.int64]:
+    """Up to 32 of the vertices `candidates`, front to back: the line through one jaw landmark (3,).
+
+    Args:
+        mean: (V, 3); axis: (3,) a point of the axis along z about which the half plane turns.
+    """
     direction = (landmark - axis)[:2] / np.linalg.norm((landmark - axis)[:2])
     offsets = mean[candidates] - axis
     outwards = offsets[:, :2] @ direction

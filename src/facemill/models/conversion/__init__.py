@@ -1,0 +1,1 @@
+"""Face models that users bring, made into models of ours."""
