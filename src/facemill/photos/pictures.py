@@ -10,7 +10,7 @@ from PIL import Image
 from facemill.runtime.errors import FormatError
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_SUB = 1  # filter type: each byte minus that of the pixel to its left
+_UNFILTERED = 0  # filter type: bytes as they are
 _GREY, _RGB = 0, 2  # colour types
 
 
@@ -46,21 +46,17 @@ def read_picture(path: str | Path) -> np.ndarray:
 def _png(pixels: np.ndarray) -> bytes:
     """The bytes of a PNG file (W3C recommendation, third edition, sections 5, 9 and 11).
 
-    Written here and not by Pillow, which tries five filters on every row: one filter for all rows and
-    deflation by runs alone take a third of the time to write and half the time to read, and crops are 3 %
-    smaller than those of Pillow at level 1.
+    The pixels are stored, not compressed: files are half as large again (a crop 150 kB), but written ten
+    times and read four times as fast, and every later stage reads the crops. Written here and not by Pillow,
+    which takes as long without compression as this with it: it tries five filters on every row.
     """
     if pixels.dtype != np.uint8 or pixels.ndim < 2 or pixels.shape[2:] not in ((), (3,)) or not pixels.size:
         raise ValueError(f"pixels must be (H, W, 3) or (H, W) uint8, not {pixels.dtype} {pixels.shape}")
     height, width = pixels.shape[:2]
     channels = 3 if pixels.ndim == 3 else 1
-    rows = pixels.reshape(height, width * channels)
-    filtered = np.empty((height, 1 + width * channels), np.uint8)
-    filtered[:, 0] = _SUB
-    filtered[:, 1 : 1 + channels] = rows[:, :channels]
-    np.subtract(rows[:, channels:], rows[:, :-channels], out=filtered[:, 1 + channels :])
-    deflation = zlib.compressobj(level=1, memLevel=9, strategy=zlib.Z_RLE)
-    data = deflation.compress(filtered.tobytes()) + deflation.flush()
+    rows = np.full((height, 1 + width * channels), _UNFILTERED, np.uint8)
+    rows[:, 1:] = pixels.reshape(height, width * channels)
+    data = zlib.compress(rows.data, level=0)
     colour_type = _RGB if channels == 3 else _GREY
     header = struct.pack(">IIBBBBB", width, height, 8, colour_type, 0, 0, 0)
     return _SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
