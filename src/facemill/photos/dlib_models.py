@@ -38,6 +38,20 @@ def find_model(name: str) -> Path:
     )
 
 
+def intensity(pixels: np.ndarray) -> np.ndarray:
+    """What `Predictor68` sees of a colour: the mean of the channels, rounded down.
+
+    Args:
+        pixels: (H, W, 3) uint8 RGB.
+    Returns:
+        (H, W) uint8.
+    """
+    total = pixels[..., 0].astype(np.uint16)
+    total += pixels[..., 1]
+    total += pixels[..., 2]
+    return (total // 3).astype(np.uint8)
+
+
 class Predictor68:
     """dlib's 68 landmarks (Kazemi and Sullivan 2014; iBUG order) in a box."""
 
@@ -48,7 +62,7 @@ class Predictor68:
         """Landmarks in whole pixels.
 
         Args:
-            pixels: (H, W, 3) uint8 RGB.
+            pixels: (H, W, 3) uint8 RGB, or (H, W) uint8: their `intensity`, which is all that is looked at.
             box: (left, top, right, bottom) as dlib's detectors frame faces; may exceed the image.
         Returns:
             (68, 2) float64.

@@ -11,7 +11,7 @@ import pandas as pd
 
 from facemill.geometry.five_points import five_of_68
 from facemill.geometry.image import mirror, resize, transform_points
-from facemill.photos.dlib_models import Predictor68
+from facemill.photos.dlib_models import Predictor68, intensity
 from facemill.photos.five_points import eye_distance, face_box
 from facemill.photos.pictures import picture_path, read_picture
 from facemill.photos.settings import LandmarkSettings
@@ -60,8 +60,8 @@ class LandmarkDetector(ABC):
 class DlibLandmarkDetector(LandmarkDetector):
     """dlib's 68 points, averaged over jittered boxes and the mirrored crop.
 
-    The crop is enlarged first, because dlib rounds to whole pixels. The score is 1 - the root of the mean
-    squared deviation of the single results from their mean, over the distance of the eyes.
+    The crop is enlarged first, in grey, because dlib rounds to whole pixels. The score is 1 - the root of the
+    mean squared deviation of the single results from their mean, over the distance of the eyes.
     """
 
     def __init__(self, settings: LandmarkSettings) -> None:
@@ -72,7 +72,7 @@ class DlibLandmarkDetector(LandmarkDetector):
         """See `LandmarkDetector`."""
         times = self._settings.enlargement
         height, width = crop.shape[:2]
-        enlarged = resize(crop, (height * times, width * times), "bilinear")
+        enlarged = resize(intensity(crop), (height * times, width * times), "bilinear")
         box = transform_points(enlarged.resized_from_image, face_box(points).reshape(2, 2)).ravel()
         mirrored = mirror(enlarged.image)
         last = mirrored.shape[1] - 1

@@ -10,7 +10,8 @@ from facemill.geometry.five_points import five_of_68
 from facemill.geometry.image import Window, resize_and_crop, transform_points
 from facemill.photos import landmarks as module
 from facemill.photos.alignment import fit_alignment
-from facemill.photos.five_points import eye_distance
+from facemill.photos.dlib_models import intensity
+from facemill.photos.five_points import eye_distance, face_box
 from facemill.photos.landmarks import (
     MIRRORED_68,
     DlibLandmarkDetector,
@@ -62,6 +63,14 @@ def test_the_mirrored_crop_gives_mirrored_landmarks(crop, detector):
     found = detector.detect(image, points).points
     mirrored = detector.detect(np.ascontiguousarray(image[:, ::-1]), mirrored_points).points
     assert np.abs((mirrored * (-1, 1) + (223, 0))[MIRRORED_68] - found).max() < 0.6  # boxes are rounded
+
+
+def test_the_predictor_sees_nothing_of_a_crop_but_its_intensity(crop, detector):
+    image, points = crop
+    box = face_box(points)
+    of_colour = detector._predictor.landmarks(image, box)
+    np.testing.assert_array_equal(detector._predictor.landmarks(intensity(image), box), of_colour)
+    assert (detector._predictor.landmarks(image[..., 2].copy(), box) != of_colour).any()
 
 
 def test_enlargement_does_not_move_landmarks(crop):
