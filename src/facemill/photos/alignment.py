@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,9 @@ def _cut_crop(row: Mapping[str, Any], folder: Path, crops: Path, settings: Align
         raise PhotoError("face_cut", "the border of the photo cuts the face: an eye is outside")
     alignment = fit_alignment(points, width, height, settings)
     resized_longer = max(alignment.width, alignment.height)
-    photo = read_photo(folder / name_of_text(row["file"]), min_side=_DECODE_AT * resized_longer)
+    path = folder / name_of_text(row["file"])
+    rows = _rows_seen(alignment, height, settings.size)
+    photo = read_photo(path, min_side=_DECODE_AT * resized_longer, upper_rows=rows)
     window = Window(alignment.left, alignment.top, settings.size, settings.size)
     crop = resize_and_crop(photo.pixels, (alignment.height, alignment.width), window, "bicubic")
     write_picture(picture_path(crops, row["photo"]), crop.image)
@@ -106,6 +109,16 @@ def _cut_crop(row: Mapping[str, Any], folder: Path, crops: Path, settings: Align
         "crop_scale": alignment.scale,
         "crop_outside": _share_outside(photo_from_crop, width, height, settings.size),
     }
+
+
+def _rows_seen(alignment: Alignment, height: int, size: int) -> int:
+    """How many upper rows of the photo the crop depends on; at most a few more.
+
+    The filter reaches two pixels of the resized or of the decoded photo beyond the crop, whichever is larger,
+    and a decoded pixel is at most half a resized one or a whole one of the photo.
+    """
+    rows_per_pixel = height / alignment.height
+    return ceil((alignment.top + size) * rows_per_pixel + 4 * max(rows_per_pixel, 1.0))
 
 
 def _share_outside(photo_from_crop: np.ndarray, width: int, height: int, size: int) -> float:

@@ -60,7 +60,12 @@ def read_header(path: str | Path, max_pixels: int = MAX_PIXELS) -> PhotoHeader:
         return PhotoHeader(width, height, image.format or "")
 
 
-def read_photo(path: str | Path, min_side: int | None = None, max_pixels: int = MAX_PIXELS) -> Photo:
+def read_photo(
+    path: str | Path,
+    min_side: int | None = None,
+    max_pixels: int = MAX_PIXELS,
+    upper_rows: int | None = None,
+) -> Photo:
     """Decode a photo to upright 8-bit RGB.
 
     EXIF orientation is applied; of an animation the first frame is taken; transparency is laid on white;
@@ -71,6 +76,8 @@ def read_photo(path: str | Path, min_side: int | None = None, max_pixels: int = 
         min_side: when given, the photo may be reduced by a whole number, as long as its longer side keeps
             at least this many pixels; JPEGs at 1/2, 1/4 or 1/8 while they are decoded, several times faster.
         max_pixels: width x height above which nothing is decoded.
+        upper_rows: when given, only so many rows of the whole upright photo have to be right: PNGs are
+            decoded no further, and are black below.
     Raises:
         PhotoError: `unreadable` (with what is wrong) or `too_large` (more than `max_pixels`).
     """
@@ -78,6 +85,8 @@ def read_photo(path: str | Path, min_side: int | None = None, max_pixels: int = 
         orientation = _orientation(image)
         width, height = image.size
         reduction = _draft(image, min_side) if min_side is not None else 1
+        if upper_rows is not None and orientation == 1:
+            _stop_after(image, upper_rows)
         try:
             image.load()
         except MemoryError:
@@ -193,6 +202,19 @@ def _draft(image: Image.Image, min_side: int) -> int:
     wanted = (max(1, width * min_side // longer), max(1, height * min_side // longer))
     draft = image.draft(None, wanted)
     return 1 if draft is None else round(width / draft[1][2])
+
+
+def _stop_after(image: Image.Image, rows: int) -> None:
+    """Let a PNG be decoded to `rows` rows and no further; other formats are decoded whole.
+
+    Pillow's decoder ends with the last row of the tile it is told to fill. An interlaced PNG holds its rows
+    in seven passes. Not for JPEGs: libjpeg takes an early end for damage.
+    """
+    tiles: Any = getattr(image, "tile", ())
+    if image.format != "PNG" or image.info.get("interlace") or len(tiles) != 1 or rows >= image.height:
+        return
+    codec, _, offset, arguments = tiles[0]
+    tiles[0] = (codec, (0, 0, image.width, max(1, rows)), offset, arguments)
 
 
 def _rgb(image: Image.Image) -> Image.Image:

@@ -121,3 +121,19 @@ def test_an_eye_outside_the_photo_is_a_cut_face(tmp_path):
     table = align_faces(row(300, 300, points, "p.png"), tmp_path, tmp_path, SETTINGS, strict=True)
     assert (table["status"][0], table["photo_from_crop"][0]) == ("face_cut", None)
     assert not (tmp_path / "face.png").exists()
+
+
+@pytest.mark.parametrize("scale", [0.06, 0.11, 0.3, 0.5, 1.0, 2.3, 6.0])
+@pytest.mark.parametrize("height", [601, 810])
+def test_what_is_not_decoded_of_a_png_is_not_seen(tmp_path, scale, height):
+    noise = Image.fromarray(np.random.default_rng(3).integers(0, 256, (height, 803, 3), dtype=np.uint8))
+    noise.save(tmp_path / "p.png", compress_level=1)
+    noise.save(tmp_path / "p.bmp")  # decoded whole
+    for middle in (0.1, 0.2, 0.5):
+        points = STANDARD_POINTS[:, :2] * (1, -1) * (102 / scale) + (400, middle * height)
+        points[:2] = np.clip(points[:2], 0, (802, height - 1))
+        for suffix in ("png", "bmp"):
+            (tmp_path / suffix).mkdir(exist_ok=True)
+            table = row(803, height, points, f"p.{suffix}")
+            align_faces(table, tmp_path, tmp_path / suffix, SETTINGS, strict=True)
+        assert (tmp_path / "png" / "face.png").read_bytes() == (tmp_path / "bmp" / "face.png").read_bytes()

@@ -1,5 +1,8 @@
 """The loader: upright 8-bit RGB, and exact positions."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
@@ -137,3 +140,45 @@ def test_missing_permission_and_vanished_files_have_their_own_reasons(tmp_path, 
 def test_a_photo_is_found_by_the_row_of_a_table(tmp_path):
     Image.fromarray(RANDOM).save(tmp_path / "back\\slash.png")
     assert (read_photo_of(tmp_path, {"file": "back\\\\slash.png"}) == RANDOM).all()
+
+
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def interlaced_png(grey: np.ndarray) -> bytes:
+    """An 8-bit grey PNG in Adam7's seven passes, which Pillow reads but does not write."""
+    lefts, tops = (0, 4, 0, 2, 0, 1, 0), (0, 0, 4, 0, 2, 0, 1)
+    steps_x, steps_y = (8, 8, 4, 4, 2, 2, 1), (8, 8, 8, 4, 4, 2, 2)
+    passes = zip(lefts, tops, steps_x, steps_y, strict=True)
+    rows = b"".join(b"\0" + row.tobytes() for x, y, dx, dy in passes for row in grey[y::dy, x::dx])
+    header = struct.pack(">IIBBBBB", grey.shape[1], grey.shape[0], 8, 0, 0, 0, 1)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in chunks)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "I;16"])
+def test_a_png_is_decoded_to_the_row_asked_for(tmp_path, mode):
+    image = Image.fromarray(RANDOM).convert("L" if mode == "I;16" else mode)
+    if mode == "I;16":
+        image = Image.fromarray(np.asarray(image).astype(np.uint16) * 257)
+    image.save(tmp_path / "photo.png")
+    whole, upper = read_photo(tmp_path / "photo.png"), read_photo(tmp_path / "photo.png", upper_rows=20)
+    np.testing.assert_array_equal(upper.pixels[:20], whole.pixels[:20])
+    assert (upper.pixels[20:] != whole.pixels[20:]).any()
+    assert (upper.width, upper.height, upper.pixels.shape) == (53, 37, RANDOM.shape)
+    for rows in (37, 99):
+        same = read_photo(tmp_path / "photo.png", upper_rows=rows)
+        np.testing.assert_array_equal(same.pixels, whole.pixels)
+
+
+def test_other_photos_are_decoded_whole(tmp_path):
+    image = Image.fromarray(RANDOM)
+    with_orientation(image, tmp_path / "turned.png", 6)
+    image.save(tmp_path / "photo.jpg")
+    image.save(tmp_path / "photo.bmp")
+    (tmp_path / "interlaced.png").write_bytes(interlaced_png(RANDOM[..., 0]))
+    assert (read_photo(tmp_path / "interlaced.png").pixels == RANDOM[..., :1]).all()
+    for name in ("turned.png", "photo.jpg", "photo.bmp", "interlaced.png"):
+        upper = read_photo(tmp_path / name, upper_rows=9)
+        np.testing.assert_array_equal(upper.pixels, read_photo(tmp_path / name).pixels)
