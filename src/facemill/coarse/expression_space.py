@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TypeGuard
 
 import torch
 from torch import Tensor
@@ -69,19 +70,34 @@ def expression_space(model: MorphableModel, strength_deviation: float, deviation
         strength_deviation: standard deviation of a blendshape's strength.
         deviation: standard deviation of an expression coefficient, for models without blendshapes.
     """
-    if not isinstance(model, LinearModel) or not model.blendshape_names:
+    if not _has_blendshapes(model):
         return ExpressionSpace(model, None, -torch.inf, torch.inf, deviation)
     seen = [
         row
         for row, name in enumerate(model.blendshape_names)
         if name not in UNSEEN_BLENDSHAPES and not name.startswith(UNSEEN_PREFIXES)
     ]
-    shapes = model.blendshape_coefficients[seen]
+    return _space_of(model, seen, strength_deviation)
+
+
+def whole_expression_space(model: MorphableModel, strength_deviation: float) -> ExpressionSpace:
+    """The space of all blendshapes, gaze and tongue among them: a network may know what a fit cannot."""
+    if not _has_blendshapes(model):
+        return ExpressionSpace(model, None, -torch.inf, torch.inf, 1.0)
+    return _space_of(model, list(range(len(model.blendshape_names))), strength_deviation)
+
+
+def _has_blendshapes(model: MorphableModel) -> TypeGuard[LinearModel]:
+    return isinstance(model, LinearModel) and bool(model.blendshape_names)
+
+
+def _space_of(model: LinearModel, rows: list[int], strength_deviation: float) -> ExpressionSpace:
+    shapes = model.blendshape_coefficients[rows]
     basis = (shapes @ model.expression_basis.flatten(1)).unflatten(1, (-1, 3))
     by_strength = replace(
         model,
         expression_basis=basis,
         blendshape_names=(),
-        blendshape_coefficients=shapes.new_zeros(0, len(seen)),
+        blendshape_coefficients=shapes.new_zeros(0, len(rows)),
     )
     return ExpressionSpace(by_strength, shapes, 0.0, 1.0, strength_deviation)

@@ -149,10 +149,21 @@ class PhotometricStage:
         reduction: int,
     ) -> LossTerms:
         """The hybrid loss of B faces; differentiable in the coefficients."""
+        return self.score(self.predict(coefficients, centre, decoded, fragments, reduction), target)
+
+    def predict(
+        self,
+        coefficients: Coefficients,
+        centre: Coefficients,
+        decoded: DecodedFaces,
+        fragments: Fragments,
+        reduction: int,
+    ) -> CoarsePrediction:
+        """What the hybrid loss compares with the photos; differentiable."""
         triangles = self.decoder.model.topology.triangles
         intrinsics = self._intrinsics(decoded, reduction)
         barycentrics = differentiable_barycentrics(fragments, decoded.vertices, triangles, intrinsics)
-        prediction = CoarsePrediction(
+        return CoarsePrediction(
             interpolate(fragments, barycentrics, decoded.colors, triangles),
             self._region(fragments, decoded.vertices.dtype),
             decoded.landmarks,
@@ -162,6 +173,9 @@ class PhotometricStage:
             coefficients.lighting,
             decoded.albedo[:, self.skin],
         )
+
+    def score(self, prediction: CoarsePrediction, target: CoarseTarget) -> LossTerms:
+        """The hybrid loss of a prediction with this stage's weights."""
         return coarse_objective(prediction, target, self.weights)
 
     def photometric_error(self, decoded: DecodedFaces, target: CoarseTarget) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 
 from facemill.coarse.losses.objective import CoarsePrediction, CoarseTarget, coarse_objective
 from facemill.coarse.settings import CoarseWeights
+from facemill.coarse.training_settings import HybridWeights
 
 float64 = torch.float64
 
@@ -54,6 +55,18 @@ def test_published_weights_and_one_known_error_each():
     assert found.total[1].item() == pytest.approx(4 * 3e-4 * (1.0 + 0.8 + 1.7e-2) + 5.0 * 0.01)
     assert found.terms["landmark"].tolist() == pytest.approx([4.25, 0])  # unweighted
     assert set(found.terms) == set(CoarseWeights.model_fields) - {"landmark_emphasis"}
+
+
+def test_the_perceptual_term_needs_features_and_has_its_published_weight():
+    prediction, target = perfect()
+    features = torch.tensor([[1.0, 0.0], [0.0, 1.0]], dtype=float64)
+    photo = torch.tensor([[1.0, 0.0], [3.0, 0.0]], dtype=float64)  # the same person, and a right angle
+    seen = (replace(prediction, features=features), replace(target, features=photo))
+    found = coarse_objective(*seen, HybridWeights())
+    assert found.total.tolist() == pytest.approx([0, 0.2])
+    assert found.terms["perceptual"].tolist() == [0, 1]
+    assert "perceptual" not in coarse_objective(prediction, target, HybridWeights()).terms
+    assert "perceptual" not in coarse_objective(*seen, CoarseWeights()).terms
 
 
 def test_terms_of_weight_zero_are_not_computed():

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from facemill.coarse.decode import FaceDecoder
-from facemill.coarse.expression_space import expression_space
+from facemill.coarse.expression_space import expression_space, whole_expression_space
 from facemill.coarse.landmark_stage import LandmarkStage
 from facemill.coarse.photometric_stage import FacePhotos, PhotometricStage
 from facemill.coarse.settings import (
@@ -85,3 +85,16 @@ def test_photometric_stage_keeps_the_bounds(named_model):
     found = stage.fit(photos, centre, centre).coefficients.expression
     assert found.min() >= 0
     assert found[0, 1] > 0.05
+
+
+def test_the_whole_space_knows_gaze_too(named_model):
+    space = whole_expression_space(named_model, 0.5)
+    strengths = torch.tensor([[0.7, 0.2, 0.5, 0.1]], dtype=torch.float64)
+    torch.testing.assert_close(space.coefficients(strengths), strengths @ named_model.blendshape_coefficients)
+    assert (space.lower, space.upper, space.deviation) == (0.0, 1.0, 0.5)
+
+
+def test_the_whole_space_of_a_model_without_blendshapes_is_its_coefficients(toy_model):
+    space = whole_expression_space(toy_model, 0.5)
+    assert space.model is toy_model
+    assert space.blendshapes is None

@@ -163,6 +163,14 @@ def test_strengths_become_expression_coefficients_within_bounds():
     torch.testing.assert_close(found.expression[0], model.blendshape_coefficients[0])
 
 
+def test_white_light_is_the_mean_over_the_colours():
+    spec = NetworkSpec(1, 1, 1, light="white")
+    numbers = torch.zeros(1, sum(spec.widths))
+    numbers[0, 6:33] = torch.arange(27.0)  # red 0.., green 9.., blue 18..: the mean is green's
+    found = coefficients_of(prediction_of(numbers, spec), spec, model_with(1, 1, 1))
+    assert found.lighting[0].tolist() == 3 * list(range(9, 18))
+
+
 def test_bounds_stop_only_the_gradient_that_leads_out():
     x = torch.tensor([0.0, 0.0, 0.5, 1.0, 1.0], requires_grad=True)
     # Descent on w x moves against w: at 0 a negative w leads inside, at 1 a positive one.

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from facemill.coarse.losses.landmark import landmark_distance, landmark_weights
+from facemill.coarse.losses.perceptual import identity_distance
 from facemill.coarse.losses.photometric import photometric_distance
 from facemill.coarse.losses.regularisation import lighting_colour, mahalanobis, reflectance_variance
 from facemill.coarse.settings import CoarseWeights
@@ -25,6 +26,7 @@ class CoarsePrediction:
         identity, expression, albedo: (B, N) standard deviations from where the prior is centred.
         lighting: (B, 27).
         skin_albedo: (B, S, 3) albedo of the skin vertices.
+        features: (B, N) of an identity network on the render; None leaves the perceptual term out.
     """
 
     rendered: Tensor
@@ -35,6 +37,7 @@ class CoarsePrediction:
     albedo: Tensor
     lighting: Tensor
     skin_albedo: Tensor
+    features: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -46,12 +49,14 @@ class CoarseTarget:
         attention: (B, ...) skin probability 0..1.
         landmarks: (B, 68, 2) detected, pixels of the 224 crop.
         confidence: (B, 68) factor for each landmark, or None for 1.
+        features: (B, N) of the same identity network on the photo.
     """
 
     photo: Tensor
     attention: Tensor
     landmarks: Tensor
     confidence: Tensor | None = None
+    features: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -63,9 +68,10 @@ class LossTerms:
 
 
 def coarse_objective(prediction: CoarsePrediction, target: CoarseTarget, weights: CoarseWeights) -> LossTerms:
-    """The hybrid loss of each photo (Deng et al. 2019 without the identity network's term).
+    """The hybrid loss of each photo (Deng et al. 2019).
 
-    Terms of weight 0 are not computed. Photos do not mix: entry b depends on photo b only.
+    Terms of weight 0 are not computed. Photos do not mix: entry b depends on photo b only. The perceptual
+    term needs the features of an identity network, which a fit does without.
     """
     families: dict[str, Callable[[], Tensor]] = {
         "photometric": lambda: photometric_distance(
@@ -80,10 +86,13 @@ def coarse_objective(prediction: CoarsePrediction, target: CoarseTarget, weights
         "reflectance": lambda: reflectance_variance(prediction.skin_albedo),
         "lighting": lambda: lighting_colour(prediction.lighting),
     }
+    if prediction.features is not None and target.features is not None:
+        rendered_features, photo_features = prediction.features, target.features
+        families["perceptual"] = lambda: identity_distance(rendered_features, photo_features)
     total = torch.zeros_like(prediction.lighting[:, 0])
     terms = {}
     for name, value_of in families.items():
-        weight = getattr(weights, name)
+        weight = getattr(weights, name, 0.0)
         if weight > 0:
             value = value_of()
             terms[name] = value.detach()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -31,6 +31,7 @@ class NetworkSpec:
         reduction: pixels of the 224 crop per pixel that the network sees; 1 is the published network.
         colors: `rgb`, 0..1 as Deep3DFaceRecon_pytorch takes them, or `bgr255`, 0..255 as the TensorFlow
             version does. Neither is normalised by mean and deviation.
+        light: `rgb`, nine harmonics for each colour, or `white`, their mean for all (the paper's variant).
     """
 
     identity: int
@@ -42,12 +43,15 @@ class NetworkSpec:
     single_layer: bool = False
     reduction: int = 1
     colors: Literal["rgb", "bgr255"] = "rgb"
+    light: Literal["rgb", "white"] = "rgb"
 
     def __post_init__(self) -> None:
         if self.reduction < 1 or DEEP3D_SIZE % self.reduction:
             raise ValueError(f"reduction: expected a divisor of {DEEP3D_SIZE}, found {self.reduction}")
         if self.colors not in ("rgb", "bgr255"):
             raise ValueError(f"colors: expected rgb or bgr255, found {self.colors!r}")
+        if self.light not in ("rgb", "white"):
+            raise ValueError(f"light: expected rgb or white, found {self.light!r}")
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -71,7 +75,7 @@ def spec_for(model: MorphableModel, **choices: Any) -> NetworkSpec:
     """The network for `model`: blendshape strengths where the model names blendshapes.
 
     Args:
-        choices: `backbone`, `width`, `single_layer`, `reduction`, `colors` of `NetworkSpec`.
+        choices: `backbone`, `width`, `single_layer`, `reduction`, `colors`, `light` of `NetworkSpec`.
     """
     strengths = len(model.blendshape_names)
     return NetworkSpec(
@@ -162,23 +166,30 @@ def prediction_of(numbers: Tensor, spec: NetworkSpec) -> Prediction:
     return Prediction(identity, expression, albedo, rotation, lighting, translation)
 
 
-def coefficients_of(prediction: Prediction, spec: NetworkSpec, model: MorphableModel) -> Coefficients:
-    """Coefficients of `model`, differentiable; strengths are held to 0..1.
+def unknowns_of(prediction: Prediction, spec: NetworkSpec) -> Coefficients:
+    """A prediction as `Coefficients` whose expression is what the network speaks of; differentiable.
 
-    A strength beyond a bound is cut, but keeps the gradient that would bring it back (that which would take
-    it further out is dropped), so that a head that starts at zero can leave zero.
+    Strengths are held to 0..1 by `bounded`; white light is the mean over the colours.
     """
-    expression = prediction.expression
-    if spec.strengths:
-        expression = bounded(expression) @ model.blendshape_coefficients.to(expression)
+    lighting = prediction.lighting
+    if spec.light == "white":
+        lighting = lighting.unflatten(1, (3, 9)).mean(1, keepdim=True).expand(-1, 3, -1).flatten(1)
     return Coefficients(
         prediction.identity,
-        expression,
+        bounded(prediction.expression) if spec.strengths else prediction.expression,
         prediction.albedo,
         prediction.rotation,
         prediction.translation,
-        prediction.lighting,
+        lighting,
     )
+
+
+def coefficients_of(prediction: Prediction, spec: NetworkSpec, model: MorphableModel) -> Coefficients:
+    """Coefficients of `model`, differentiable."""
+    found = unknowns_of(prediction, spec)
+    if not spec.strengths:
+        return found
+    return replace(found, expression=found.expression @ model.blendshape_coefficients.to(found.expression))
 
 
 class _Bounded(torch.autograd.Function):
@@ -195,7 +206,9 @@ class _Bounded(torch.autograd.Function):
 
 
 def bounded(x: Tensor) -> Tensor:
-    """x held to 0..1; a descent step that leads back inside is never blocked.
+    """x held to 0..1, with the gradient that leads back inside and without the one that leads further out.
+
+    A plain clamp has no gradient at its bounds, and strengths begin at 0.
 
     >>> x = torch.tensor([-0.5, 0.25, 2.0], requires_grad=True)
     >>> bounded(x).tolist()

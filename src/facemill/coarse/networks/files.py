@@ -156,6 +156,7 @@ def _spec_from_header(path: Path, header: Mapping[str, str]) -> NetworkSpec:
             single_layer=header["single_layer"] == "True",
             reduction=int(header["reduction"]),
             colors=header["colors"],  # type: ignore[arg-type]  # checked by NetworkSpec
+            light=header["light"],  # type: ignore[arg-type]
         )
     except (KeyError, ValueError) as error:
         raise FormatError(

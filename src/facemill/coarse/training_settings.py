@@ -1,0 +1,128 @@
+"""Settings of `pack_training` and `train_coarse`; no torch here."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from facemill.coarse.settings import CoarseWeights
+from facemill.runtime.settings import Settings
+
+
+class HybridWeights(CoarseWeights):
+    """Weights of the self-supervised terms; the defaults are Deep3DFaceRecon's published code.
+
+    The paper prints 1.7e-3 as the albedo's share of the regularisation where the code has 1.7e-2; with the
+    common factor 3e-4 that is 5.1e-7 against 5.1e-6. The default is the code's, whose weights were published.
+    """
+
+    perceptual: float = Field(0.2, ge=0, description="per 1 - cosine of the identity network's features")
+
+
+class SupervisedWeights(Settings):
+    """Weights of the terms that need the truth; photos without labels do not count in them."""
+
+    shape: float = Field(1.0, ge=0, description="per mm^2 of the neutral shape (see docs/train_coarse.md)")
+    strengths: float = Field(0.5, ge=0, description="per squared blendshape strength, summed over the shapes")
+    rotation: float = Field(10.0, ge=0, description="per squared radian")
+    translation: float = Field(0.05, ge=0, description="per mm^2; a hundredth of it along the optical axis")
+    landmarks: float = Field(
+        0.01, ge=0, description="per square pixel of the 224 crop, mean over the 68 true landmarks"
+    )
+
+
+class AugmentationSettings(Settings):
+    """What happens to a crop before the network sees it; the defaults are Deep3DFaceRecon's."""
+
+    shift: float = Field(10.0, ge=0, description="largest shift along each axis, px of the 224 crop")
+    scale: float = Field(0.1, ge=0, lt=1, description="largest change of the scale")
+    rotation: float = Field(10.0, ge=0, le=180, description="largest turn, degrees")
+    flip: float = Field(0.5, ge=0, le=1, description="share of crops that are mirrored")
+    brightness: float = Field(
+        0.0, ge=0, lt=1, description="largest change of the factor and of the offset of the colours"
+    )
+
+
+class PackSettings(Settings):
+    """Settings of the rule `pack_training`."""
+
+    reduction: Literal[1, 2, 4, 7, 8] = Field(
+        1, description="pixels of the 224 crop per pixel that is stored; train_coarse must ask for no less"
+    )
+
+
+class NetworkSettings(Settings):
+    """The network."""
+
+    backbone: Literal["resnet18", "resnet34", "resnet50"] = Field("resnet50", description="residual network")
+    width: int = Field(
+        64, ge=8, description="channels of its first stage: 64 as published, 32 has a quarter of the work"
+    )
+    single_layer: bool = Field(False, description="one fully connected layer in place of the seven heads")
+    reduction: Literal[1, 2, 4, 7, 8] = Field(
+        1, description="pixels of the 224 crop per pixel that the network sees (published: 1)"
+    )
+    colors: Literal["rgb", "bgr255"] = Field(
+        "rgb",
+        description="rgb: 0..1 as Deep3DFaceRecon_pytorch; bgr255: 0..255 as its TensorFlow version",
+    )
+    light: Literal["rgb", "white"] = Field(
+        "rgb", description="white: one light for the three colours, as the paper has it; rgb as the code"
+    )
+
+
+class TrainSettings(Settings):
+    """Settings of the rule `train_coarse`."""
+
+    train: tuple[str, ...] = Field(
+        (), description="sets to train on: names of photo sets and of synthetic sets, mixed image by image"
+    )
+    validation: tuple[str, ...] = Field(
+        (), description="sets to validate on; empty: the share of split_dataset that is held out of `train`"
+    )
+    network: NetworkSettings = NetworkSettings()
+    start: str = Field(
+        "",
+        description="weights to start from: .safetensors of ours, epoch_*.pth, or a backbone of torchvision; "
+        "empty: random",
+    )
+    hybrid: HybridWeights = HybridWeights()
+    supervised: SupervisedWeights = SupervisedWeights()
+    augmentation: AugmentationSettings = AugmentationSettings()
+    identity_network: str = Field(
+        "resources/weights/identity.safetensors",
+        description="of the perceptual term: the shipped one, or ArcFace's backbone.pth",
+    )
+    rendered_share: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="share of each batch that is rendered for the self-supervised terms; 0: supervised only",
+    )
+    strength_deviation: float = Field(
+        0.5, gt=0, description="standard deviation of a blendshape's strength in the expression term"
+    )
+    seed: int = Field(0, ge=0, description="of the first weights, the order of images and augmentation")
+    batch: int = Field(32, ge=1, description="images per step over all processes")
+    epochs: float = Field(20.0, gt=0, description="passes over the training images")
+    learning_rate: float = Field(1e-4, gt=0, description="of Adam, at the start")
+    schedule: Literal["step", "cosine"] = Field(
+        "step", description="step: a fifth after each `decay_epochs`; cosine: to 0 at the end"
+    )
+    decay_epochs: float = Field(10.0, gt=0, description="epochs between two steps of the schedule")
+    warmup_steps: int = Field(0, ge=0, description="steps over which the rate rises from 0")
+    weight_decay: float = Field(0.0, ge=0, description="decoupled (AdamW)")
+    clip_gradient: float = Field(10.0, gt=0, description="largest norm of all gradients together")
+    average: float = Field(
+        0.999, ge=0, lt=1, description="decay of the running mean of the weights that is validated and kept"
+    )
+    precision: Literal["auto", "32", "bf16", "16"] = Field(
+        "auto", description="auto: bf16 on GPUs that have it, 16 on others, 32 on CPUs"
+    )
+    processes: int = Field(1, ge=1, description="processes per node (GPUs, or CPU processes)")
+    nodes: int = Field(1, ge=1, description="nodes")
+    workers: int = Field(0, ge=0, description="loader processes per training process")
+    log_interval: int = Field(20, ge=1, description="steps between two rows of the log")
+    validation_interval: int = Field(1000, ge=1, description="steps between validations")
+    validation_images: int = Field(2000, ge=1, description="images per validation, evenly over the sets")
+    checkpoint_interval: int = Field(500, ge=1, description="steps between checkpoints")
+    pictures: int = Field(4, ge=0, le=16, description="faces drawn at each validation")
