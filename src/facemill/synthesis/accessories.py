@@ -91,12 +91,14 @@ def random_accessories(
     shape: NDArray,
     random: np.random.Generator,
     chances: Chances | None = None,
+    tresses: Accessory | None = None,
 ) -> tuple[Accessory, ...]:
     """Hair as the person wears it, clothes, and by chance a hat, glasses, a hand, a mask or a scarf.
 
     Args:
         shape: (V, 3) `population.shape` of the person with the expression of the photograph.
         random: of the photograph; hair follows the person's own seed, so it is the same in all photographs.
+        tresses: the person's hair without a hat, where it has been made before.
     """
     chances = chances or Chances()
     wardrobe = population.wardrobe
@@ -110,7 +112,9 @@ def random_accessories(
         pressed = covered(wardrobe.grid, kind, line)
         worn.append(hat(wardrobe.grid, shape, kind, line, random))
     own = person.random("hair")
-    style = hair(wardrobe.grid, shape, person.traits.hair, person.complexion.hair, own, pressed)
+    style = tresses if tresses is not None and pressed is None else None
+    if style is None:
+        style = hair(wardrobe.grid, shape, person.traits.hair, person.complexion.hair, own, pressed)
     if style is not None and not (drawn["hat"] and worn[0].name == "hat_hood"):
         worn.append(style)
     if drawn["top"]:

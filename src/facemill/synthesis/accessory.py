@@ -38,13 +38,15 @@ class Accessory:
 def accessory(name: str, label: int, mesh: Meshed, colours: NDArray, specular: float = 0.1) -> Accessory:
     """Build one; `colours` (n, 3) or one colour (3,). Vertices of no triangle are dropped."""
     vertices, triangles = mesh
-    used, renumbered = np.unique(triangles, return_inverse=True)
+    used = np.zeros(len(vertices), dtype=bool)
+    used[triangles] = True
+    renumbered = (np.cumsum(used) - 1)[triangles]
     spread = np.broadcast_to(np.clip(colours, 0.01, 0.98), vertices.shape)[used]
     return Accessory(
         name,
         label,
         vertices[used].astype(np.float32),
-        renumbered.reshape(-1, 3).astype(np.int64),
+        renumbered.astype(np.int64),
         np.ascontiguousarray(spread, dtype=np.float32),
         specular,
     )

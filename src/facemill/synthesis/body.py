@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facemill.geometry.subdivision import triangles_from_quads
-from facemill.synthesis.appearance import vertex_colours
+from facemill.synthesis.accessories import Chances, random_accessories
+from facemill.synthesis.accessory import EYES, FACIAL_HAIR, HAIR, HAT, MOUTH, OCCLUDER, SKIN, Accessory
 from facemill.synthesis.identities import Person, Population
-from facemill.synthesis.layers import BROWS, EYES, HAIR, MOUTH, SKIN, Layer, area_normals
-from facemill.synthesis.sky import DIRECTIONS, open_sky
+from facemill.synthesis.layers import Layer, area_normals, layer_of
+from facemill.synthesis.sky import COUNT, DIRECTIONS, SkyMaps
 
 # Shoulders stand between a head and what lies steeply below it.
 _STEEP = np.clip((-DIRECTIONS[:, 1] - 0.5) / 0.4, 0, 1)
 _ABOVE_SHOULDERS = 1 - 0.65 * _STEEP
+_HAIR_ALONE = Chances(glasses=0, hat=0, hand=0, mask=0, scarf=0, top=0)
+_MAP_OF_THINGS = 64
 _UNDER_LIDS = 0.6  # the coarse mesh knows nothing of lids and lashes
 
 
@@ -27,15 +31,27 @@ class Body:
         person: whose.
         layer: neutral.
         tone: (3,) mean colour of the skin of the throat.
+        maps: of head and hair, by which whatever else is there is shaded.
+        hair: as it lies without a hat, None on bald heads; hair_sky: of its vertices.
     """
 
     person: Person
     layer: Layer
     tone: NDArray[np.float32]
+    maps: SkyMaps
+    hair: Accessory | None
+    hair_sky: NDArray[np.float32]
 
-    def posed(self, vertices: NDArray[np.float32]) -> Layer:
-        """The same person with other positions (V, 3) of the vertices: another expression."""
-        own = self.layer
+    def posed(self, vertices: NDArray[np.float32], worn: Sequence[Accessory] = ()) -> Layer:
+        """The same person with other positions (V, 3) of the vertices: another expression.
+
+        What is `worn` keeps the sky from the head; its hair has done so already.
+        """
+        own, sky = self.layer, self.layer.sky
+        for thing in worn:
+            if thing.label in (HAT, OCCLUDER) and thing.name != "mask":
+                shade = SkyMaps(thing.vertices, thing.triangles, _MAP_OF_THINGS)
+                sky = sky * shade.open_share(own.vertices, own.normals)
         return Layer(
             vertices,
             area_normals(vertices, own.triangles),
@@ -46,8 +62,15 @@ class Body:
             own.gloss,
             own.roughness,
             own.scatter,
-            own.sky,
+            sky,
         )
+
+    def dressed(self, thing: Accessory) -> Layer:
+        """Something worn or held, shaded by head and hair."""
+        if thing is self.hair:
+            return layer_of(thing, self.hair_sky)
+        bare = layer_of(thing)
+        return layer_of(thing, self.maps.open_share(bare.vertices, bare.normals))
 
 
 class Studio:
@@ -72,7 +95,11 @@ class Studio:
         normals = area_normals(vertices, self.triangles)
         gloss, roughness, scatter = self._materials(person, random)
         base = vertices[: len(person.base_shape)]
-        sky = open_sky(vertices, normals, base, self.coarse) * _ABOVE_SHOULDERS
+        hair = random_accessories(population, person, vertices, person.random("hair"), _HAIR_ALONE)
+        blockers = [base, *(thing.vertices for thing in hair)]
+        tables = [self.coarse, *(thing.triangles + len(base) for thing in hair)]
+        maps = SkyMaps(np.concatenate(blockers), np.concatenate(tables))
+        sky = maps.open_share(vertices, normals) * _ABOVE_SHOULDERS
         sky[self.regions["eyeballs"]] *= _UNDER_LIDS
         layer = Layer(
             vertices,
@@ -80,13 +107,24 @@ class Studio:
             self.triangles,
             self._labels(person),
             np.zeros(len(self.triangles), dtype=np.bool_),
-            vertex_colours(population, person),
+            population.colours(person),
             gloss,
             roughness,
             scatter,
             sky.astype(np.float32),
         )
-        return Body(person, layer, layer.colours[self.regions["neck"]].mean(axis=0))
+        hair_sky = np.ones((0, COUNT), np.float32)
+        if hair:
+            tresses = layer_of(hair[0])
+            hair_sky = maps.open_share(tresses.vertices, tresses.normals)
+        return Body(
+            person,
+            layer,
+            layer.colours[self.regions["neck"]].mean(axis=0),
+            maps,
+            hair[0] if hair else None,
+            hair_sky,
+        )
 
     def _materials(
         self, person: Person, random: np.random.Generator
@@ -116,7 +154,7 @@ class Studio:
         points, complexion = self.population.anatomy.points, person.complexion
         vertex = np.full(len(points.position), SKIN, np.uint8)
         beard = np.clip(complexion.stubble * points.beard + complexion.moustache * points.moustache, 0, 1)
-        vertex[(beard > 0.5) | self.regions["brows"]] = BROWS
+        vertex[(beard > 0.5) | self.regions["brows"]] = FACIAL_HAIR
         vertex[points.scalp * complexion.scalp_density > 0.5] = HAIR
         vertex[self.regions["mouth_interior"]] = MOUTH
         vertex[self.regions["eyeballs"]] = EYES

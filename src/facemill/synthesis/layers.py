@@ -10,7 +10,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-BACKGROUND, SKIN, HAIR, BROWS, EYES, MOUTH, GLASSES, HAT, OCCLUDER, CLOTHES = range(10)
+from facemill.synthesis.accessory import HAIR, OCCLUDER, Accessory
+from facemill.synthesis.sky import COUNT
+
 LABEL_NAMES = (
     "background",
     "skin",
@@ -35,7 +37,7 @@ class Layer:
         labels: (m,) uint8, what the triangles are.
         two_sided: (m,) bool; False where the inside is never seen.
         colours: (n, 3) float32 in 0..1, file values, without light.
-        gloss: (n,) float32; 1 is the sheen of ordinary skin, 0 none.
+        gloss: (n,) float32; 1 is the sheen of ordinary skin, 0 none; negative: a sheet lit from both sides.
         roughness: (n,) float32; 0.05 is water, 0.4 skin, 0.8 cloth.
         scatter: (n,) float32; 1 where light wanders under the surface as in skin, 0 where it does not.
         sky: (n, D) float32 in 0..1, share of each of the D directions of `sky.DIRECTIONS` that is open.
@@ -51,6 +53,24 @@ class Layer:
     roughness: NDArray[np.float32]
     scatter: NDArray[np.float32]
     sky: NDArray[np.float32]
+
+
+def layer_of(accessory: Accessory, sky: NDArray[np.float32] | None = None) -> Layer:
+    """The layer of something worn or held; `sky` (n, D) where it is known, else wide open."""
+    count = len(accessory.vertices)
+    shine = 0.7 if accessory.label == HAIR else 4.0 * accessory.specular
+    return Layer(
+        accessory.vertices,
+        area_normals(accessory.vertices, accessory.triangles),
+        accessory.triangles,
+        np.full(len(accessory.triangles), accessory.label, np.uint8),
+        np.ones(len(accessory.triangles), dtype=np.bool_),
+        accessory.colours,
+        np.full(count, -max(shine, 1e-6), np.float32),
+        np.full(count, 0.5 if accessory.specular < 0.3 else 0.25, np.float32),
+        np.full(count, 0.8 if accessory.label == OCCLUDER else 0.0, np.float32),
+        np.ones((count, COUNT), np.float32) if sky is None else sky,
+    )
 
 
 def join(layers: Sequence[Layer]) -> Layer:

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from facemill.geometry.image import resizing
 from facemill.rendering.zbuffer import Buffers, rasterize_screens, screens_of
+from facemill.synthesis.accessory import EYES, GLASSES
 from facemill.synthesis.camera import View
-from facemill.synthesis.layers import EYES, GLASSES, LABEL_NAMES, Layer
+from facemill.synthesis.layers import LABEL_NAMES, Layer
 from facemill.synthesis.lighting import Lights
 from facemill.synthesis.sensor import linear_of
 from facemill.synthesis.shading import HeadLights, lamp_shadow, resolve, shade_vertices

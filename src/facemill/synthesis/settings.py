@@ -124,7 +124,11 @@ class SynthesizePhotosSettings(Settings):
         description="Standard deviation of the five points that place a crop, px of the 224 crop.",
     )
     accessories: float = Field(
-        default=0.3, ge=0, le=1, description="Share of photographs with something in front of the face."
+        default=1.0,
+        ge=0,
+        le=4,
+        description="How often hats, glasses, hands, masks and scarves are worn, times the usual: at 1 every "
+        "second photograph shows one of them.",
     )
 
 

@@ -28,37 +28,50 @@ DIRECTIONS = _spiral(COUNT)
 DIRECTIONS.setflags(write=False)
 
 
-def open_sky(
-    points: NDArray, normals: NDArray, blockers: NDArray, triangles: NDArray, size: int = MAP_SIZE
-) -> NDArray[np.float32]:
-    """Share of each direction that is open at each point: (n, COUNT), 0..1.
-
-    From each direction a parallel depth map of the blockers is drawn; a point is hidden where the map lies
-    before it, blended between the four nearest pixels.
+class SkyMaps:
+    """Parallel depth maps of what stands in the way, one from each direction.
 
     Args:
-        points, normals: (n, 3) float32, head frame. Directions behind a surface are called open: the cosine
-            takes care of them.
-        blockers, triangles: (b, 3) vertices and (m, 3) of what stands in the way; may be `points`' own mesh.
+        blockers: (b, 3) vertices, head frame; triangles: (m, 3).
+        size: pixels of a map's side.
     """
-    centre = 0.5 * (blockers.min(axis=0) + blockers.max(axis=0))
-    radius = float(np.linalg.norm(blockers - centre, axis=1).max()) + 1.0
-    visible = np.ones((len(points), COUNT), np.float32)
-    scale = (size - 1) / (2 * radius)
-    table = np.ascontiguousarray(triangles, dtype=np.int64)
-    for column, direction in enumerate(DIRECTIONS):
-        across, up = _across(direction)
-        frame = np.stack([across, up, direction]).astype(np.float32)
-        flat = (blockers - centre) @ frame.T
-        x, y = (np.ascontiguousarray((flat[:, axis] + radius) * scale, dtype=np.float64) for axis in (0, 1))
-        # The rasteriser keeps the largest of what it takes for 1/depth: here the height above a plane behind.
-        screen = Screen(x, y, np.ascontiguousarray(flat[:, 2] + 2 * radius, dtype=np.float64))
-        inverse = rasterize_screens([screen], table, (size, size), np.dtype(np.float32), False, 1).depth[0]
-        heights = 1.0 / inverse - 2 * radius
-        mark_open(
-            points - centre.astype(np.float32), normals, frame, heights, radius, scale, _BIAS, visible, column
-        )
-    return visible
+
+    def __init__(self, blockers: NDArray, triangles: NDArray, size: int = MAP_SIZE) -> None:
+        self._centre = 0.5 * (blockers.min(axis=0) + blockers.max(axis=0)).astype(np.float32)
+        self._radius = float(np.linalg.norm(blockers - self._centre, axis=1).max()) + 1.0
+        self._scale = (size - 1) / (2 * self._radius)
+        table = np.ascontiguousarray(triangles, dtype=np.int64)
+        self._heights: list[NDArray[np.float32]] = []
+        for frame in _FRAMES:
+            flat = (blockers - self._centre) @ frame.T
+            x, y = ((flat[:, axis] + self._radius) * self._scale for axis in (0, 1))
+            # The rasteriser keeps the largest of what it takes for 1/depth: here the height above a plane
+            # behind everything.
+            height = flat[:, 2] + 2 * self._radius
+            screen = Screen(*(np.ascontiguousarray(column, dtype=np.float64) for column in (x, y, height)))
+            inverse = rasterize_screens([screen], table, (size, size), np.dtype(np.float32), False, 1).depth
+            self._heights.append(1.0 / inverse[0] - 2 * self._radius)
+
+    def open_share(self, points: NDArray, normals: NDArray) -> NDArray[np.float32]:
+        """Share of each direction that is open at each point: (n, COUNT), 0..1.
+
+        A point is hidden where a map lies before it, blended between the four nearest pixels. Directions
+        behind a surface are called open: the cosine takes care of them.
+
+        Args:
+            points, normals: (n, 3) head frame.
+        """
+        visible = np.ones((len(points), COUNT), np.float32)
+        shifted = np.ascontiguousarray(points - self._centre, dtype=np.float32)
+        facing = np.ascontiguousarray(normals, dtype=np.float32)
+        for column, (frame, heights) in enumerate(zip(_FRAMES, self._heights, strict=True)):
+            mark_open(shifted, facing, frame, heights, self._radius, self._scale, _BIAS, visible, column)
+        return visible
+
+
+def open_sky(points: NDArray, normals: NDArray, blockers: NDArray, triangles: NDArray) -> NDArray[np.float32]:
+    """Share of each direction that blockers (b, 3) leave open at each point: see `SkyMaps`."""
+    return SkyMaps(blockers, triangles).open_share(points, normals)
 
 
 @njit(cache=True, nogil=True, fastmath=True)
@@ -107,3 +120,6 @@ def _across(direction: NDArray) -> tuple[NDArray[np.float32], NDArray[np.float32
     across = np.cross(helper, direction)
     across /= np.linalg.norm(across)
     return across.astype(np.float32), np.cross(direction, across).astype(np.float32)
+
+
+_FRAMES = [np.stack([*_across(direction), direction]) for direction in DIRECTIONS]

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
 from facemill.models.head_builder.skin import smooth_noise
-from facemill.synthesis.layers import CLOTHES, SKIN, Layer, area_normals
+from facemill.synthesis.accessory import CLOTHES, SKIN
+from facemill.synthesis.layers import Layer, area_normals
 from facemill.synthesis.sky import COUNT
 
 _ROWS_OF_SKIN, _ROWS_OF_CLOTH = 14, 26

@@ -1,0 +1,231 @@
+"""One shard of a set of synthetic photographs: pictures, the table of their truth, and exact arrays."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from facemill.geometry.camera import inverse_intrinsics
+from facemill.geometry.five_points import five_of_68
+from facemill.geometry.image import transform_points
+from facemill.models.head_builder.skin import Complexion
+from facemill.runtime.seeds import generator_of
+from facemill.runtime.tables import OK
+from facemill.synthesis.accessory import SKIN
+from facemill.synthesis.body import Studio
+from facemill.synthesis.camera import CROP_SIZE, View, crop_view
+from facemill.synthesis.identities import Person, Population
+from facemill.synthesis.photograph import Photograph
+from facemill.synthesis.settings import PhotoTask, SynthesizePhotosSettings
+from facemill.synthesis.sitting import Sitting, Studies
+from facemill.synthesis.splits import members_of
+
+_DEPTH_STEPS = 10  # per millimetre
+_DEPTH_MARGIN = 500.0  # millimetres before the head at which the depth maps begin
+_LABELS, _DEPTH, _MASKS = "labels", "depth", "masks"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """One photograph and how it was taken."""
+
+    photo: str
+    person: Person
+    sitting: Sitting
+    view: View
+    photograph: Photograph
+
+
+def synthesize_photos(
+    population: Population,
+    task: PhotoTask,
+    settings: SynthesizePhotosSettings,
+    shard: str,
+    pictures: str | Path,
+) -> tuple[pd.DataFrame, dict[str, NDArray]]:
+    """Photograph the people of one shard.
+
+    A photograph depends on the seed, the person, its number and the settings alone: not on the shard, and
+    not on what other processes do.
+
+    Args:
+        shard: its number, as text.
+        pictures: folder, which exists, for `<photo>.jpg` (or .png), `labels/<photo>.png`, and on request
+            `depth/<photo>.png` and `masks/<photo>.png`.
+    Returns:
+        The table (columns of the photo stages, then the truth), one row per photograph; and arrays: per
+        person `person`, `base_shape`, `complexion`; per photo `photo`, `person_row`, the camera, `lighting`,
+        `strengths`, `landmarks68`, `visible68`.
+    """
+    folder = Path(pictures)
+    for name, wanted in (
+        (_LABELS, task.labels),
+        (_DEPTH, task.depth),
+        (_MASKS, task.pictures == "png" and task.framing == "crop"),
+    ):
+        if wanted:
+            (folder / name).mkdir(exist_ok=True)
+    people: list[Person] = []
+    rows, exact = [], []
+    for taken in _photographs(population, task, settings, shard):
+        if not people or people[-1].number != taken.person.number:
+            people.append(taken.person)
+        _write_pictures(folder, taken, task)
+        rows.append(_row(taken, task, shard))
+        exact.append(_exact(taken, len(people) - 1))
+    logger.info("shard %s: %d photographs of %d people", shard, len(rows), len(people))
+    arrays = {name: np.stack([one[name] for one in exact]) for name in exact[0]}
+    arrays["photo"] = np.array([row["photo"] for row in rows])
+    arrays["person"] = np.array([person.name for person in people])
+    arrays["base_shape"] = np.stack([person.base_shape for person in people]).astype(np.float32)
+    arrays["complexion"] = np.stack([_numbers(person.complexion) for person in people])
+    arrays["blendshape_names"] = np.array(population.blendshape_names)
+    return pd.DataFrame(rows), arrays
+
+
+def people_of(task: PhotoTask, shard: str) -> list[int]:
+    """Numbers of the people of one shard, the last of which may be shorter.
+
+    >>> people_of(PhotoTask(split="val", first=1, identities=3, shard_size=2), "0001")
+    [31]
+    """
+    begin = int(shard) * task.shard_size
+    count = min(task.shard_size, task.identities - begin)
+    if count < 1:
+        raise ValueError(f"shard: expected one that holds people, found {shard!r}")
+    return members_of(task.split, task.first + begin, count)
+
+
+def _photographs(
+    population: Population, task: PhotoTask, settings: SynthesizePhotosSettings, shard: str
+) -> Iterator[_Taken]:
+    studies = Studies(Studio(population), task, settings)
+    for number in people_of(task, shard):
+        person = population.person(number)
+        sitter = studies.prepare(person)
+        for count in range(task.photos_per_identity):
+            photo = f"{person.name}_{count:02d}"
+            random = generator_of(settings.seed, "photo", photo)
+            sitting, view, picture = studies.take(sitter, random)
+            yield _Taken(photo, person, sitting, view, picture)
+
+
+def _write_pictures(folder: Path, taken: _Taken, task: PhotoTask) -> None:
+    picture, name = taken.photograph, f"{taken.photo}.png"
+    if task.pictures == "jpg":
+        (folder / f"{taken.photo}.jpg").write_bytes(picture.jpeg)
+    else:
+        _write_png(folder / name, cv2.cvtColor(picture.image, cv2.COLOR_RGB2BGR))
+        if task.framing == "crop":
+            _write_png(folder / _MASKS / name, np.where(picture.labels == SKIN, 255, 0).astype(np.uint8))
+    if task.labels:
+        _write_png(folder / _LABELS / name, picture.labels)
+    if picture.depth is not None:
+        steps = np.rint((picture.depth - _nearest_depth(taken.view)) * _DEPTH_STEPS)
+        steps = np.where(np.isfinite(picture.depth), np.clip(steps, 1, 65535), 0)
+        _write_png(folder / _DEPTH / name, steps.astype(np.uint16))
+
+
+def _write_png(path: Path, pixels: NDArray) -> None:
+    done, content = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    if not done:
+        raise RuntimeError(f"OpenCV could not encode {path.name} of shape {pixels.shape}")
+    path.write_bytes(content.tobytes())
+
+
+def _nearest_depth(view: View) -> float:
+    """Depth of step 0 of the depth map, millimetres."""
+    return view.distance - _DEPTH_MARGIN
+
+
+def _row(taken: _Taken, task: PhotoTask, shard: str) -> dict[str, Any]:
+    """The row of one photograph."""
+    picture, view, sitting = taken.photograph, taken.view, taken.sitting
+    height, width = view.size
+    points = picture.landmarks68
+    suffix = task.pictures
+    photo_from_crop = _photo_from_crop(view, points, task)
+    crop = transform_points(np.linalg.inv(photo_from_crop), points)
+    five = five_of_68(points)
+    corners = transform_points(photo_from_crop, np.array([[-0.5, -0.5], [CROP_SIZE - 0.5] * 2]))
+    within = np.clip(corners, -0.5, np.array([width, height]) - 0.5)
+    return {
+        "photo": taken.photo,
+        "file": f"{taken.photo}.{suffix}",
+        "points_file": None,
+        "version": "",
+        "status": OK,
+        "reason": "",
+        "shard": shard,
+        "width": width,
+        "height": height,
+        "format": {"jpg": "JPEG", "png": "PNG"}[suffix],
+        "bytes": len(picture.jpeg),
+        "face_count": 1,
+        "score": 1.0,
+        "box": [*points.min(axis=0).tolist(), *points.max(axis=0).tolist()],
+        "points5": five.ravel().tolist(),
+        "points_source": "truth",
+        "photo_from_crop": photo_from_crop.ravel().tolist(),
+        "crop_scale": float(1 / photo_from_crop[0, 0]),
+        "crop_outside": float(1 - np.prod(np.ptp(within, axis=0)) / np.prod(np.ptp(corners, axis=0))),
+        "landmarks68": crop.ravel().tolist(),
+        "landmark_score": 1.0,
+        "skin_share": float((picture.labels == SKIN).mean()) if task.framing == "crop" else float("nan"),
+        "person": taken.person.name,
+        "split": taken.person.split,
+        "yaw": view.yaw,
+        "pitch": view.pitch,
+        "roll": view.roll,
+        "expression": sitting.expression,
+        "strengths": sitting.strengths.tolist(),
+        "visible68": picture.visible68.tolist(),
+        "occluders": list(sitting.occluders),
+        "light": sitting.light,
+        "focal": view.focal,
+        "distance": view.distance,
+        "depth_of_0": _nearest_depth(view),
+    }
+
+
+def _photo_from_crop(view: View, points: NDArray, task: PhotoTask) -> NDArray[np.float64]:
+    """Takes pixels of the 224 crop to pixels of the picture (for a crop itself nothing but its size)."""
+    size = view.size[1]
+    crop = view if task.framing == "crop" else crop_view(view, five_of_68(points))
+    intrinsics = crop.camera.intrinsics
+    if task.framing == "crop":
+        grown = size / CROP_SIZE
+        shift = (grown - 1) / 2
+        return np.array([[grown, 0.0, shift], [0.0, grown, shift], [0.0, 0.0, 1.0]])
+    # Both see the same rays: K_photo = photo_from_crop K_crop.
+    return np.asarray((view.camera.intrinsics @ inverse_intrinsics(intrinsics)).numpy())
+
+
+def _exact(taken: _Taken, person_row: int) -> dict[str, NDArray]:
+    camera, picture = taken.photograph.camera, taken.photograph
+    return {
+        "person_row": np.array(person_row),
+        "camera_from_head": np.concatenate(
+            [camera.rotation.numpy(), camera.translation.numpy()[:, None]], axis=1
+        ),
+        "intrinsics": camera.intrinsics.numpy(),
+        "lighting": picture.lighting,
+        "strengths": taken.sitting.strengths,
+        "landmarks68": picture.landmarks68,
+        "visible68": picture.visible68,
+    }
+
+
+def _numbers(complexion: Complexion) -> NDArray[np.float64]:
+    """The fields of a complexion in order, colours as three numbers each."""
+    return np.concatenate([np.atleast_1d(getattr(complexion, field.name)) for field in fields(complexion)])

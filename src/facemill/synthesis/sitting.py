@@ -1,0 +1,107 @@
+"""How a photograph of a person comes about: pose, expression, clothes, light and camera, drawn at random."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from facemill.geometry.five_points import five_of_68
+from facemill.geometry.rotation import matrix_from_euler_deep3d
+from facemill.synthesis.accessories import Chances, random_accessories
+from facemill.synthesis.accessory import HAIR
+from facemill.synthesis.body import Body, Studio
+from facemill.synthesis.camera import View, crop_view, random_angles, random_portrait
+from facemill.synthesis.expressions import EXPRESSIONS, random_expression
+from facemill.synthesis.identities import Person
+from facemill.synthesis.layers import Layer
+from facemill.synthesis.lighting import random_lights
+from facemill.synthesis.photograph import Landmarks, Photograph, Scene, photograph
+from facemill.synthesis.sensor import random_sensor
+from facemill.synthesis.settings import PhotoTask, SynthesizePhotosSettings
+from facemill.synthesis.torso import neck_ring, random_garment, torso
+
+_KINDS = ("neutral", "mild", "strong", "named")
+_KIND_SHARES = (0.25, 0.37, 0.23, 0.15)
+_DIM = ("lamp", "room")  # light in which cameras raise their sensitivity
+_WHOLE = 1024  # longer side, px, of the photograph that a crop is thought to be cut from
+
+
+@dataclass(frozen=True)
+class Sitting:
+    """What was drawn for one photograph.
+
+    Attributes:
+        expression: kind of `random_expression`; strengths: (52,).
+        occluders: names of what is worn or held before the head.
+        light: kind of `lighting.random_lights`.
+    """
+
+    expression: str
+    strengths: NDArray[np.float64]
+    occluders: tuple[str, ...]
+    light: str
+
+
+class Studies:
+    """Takes photographs of one data set.
+
+    Args:
+        studio: prepares people.
+        task: the data set; settings: of the rule.
+    """
+
+    def __init__(self, studio: Studio, task: PhotoTask, settings: SynthesizePhotosSettings) -> None:
+        anatomy = studio.population.anatomy
+        self.studio, self.task, self.settings = studio, task, settings
+        self.landmarks = Landmarks(studio.population.topology, anatomy.mean)
+        self.ring = neck_ring(studio.triangles, anatomy.mean[:, 1])
+
+    def prepare(self, person: Person) -> Body:
+        """What all photographs of a person share."""
+        return self.studio.body(person)
+
+    def take(self, body: Body, random: np.random.Generator) -> tuple[Sitting, View, Photograph]:
+        """Take one photograph."""
+        task, settings = self.task, self.settings
+        kind = str(random.choice(_KINDS, p=_KIND_SHARES))
+        if kind == "named":
+            kind = str(random.choice(sorted(EXPRESSIONS)))
+        strengths = random_expression(random, kind)
+        vertices = self.studio.population.shape(body.person, strengths)
+        angles = random_angles(
+            random, task.yaw_deviation, task.yaw_limit, settings.pitch_deviation, settings.roll_deviation
+        )
+        longer = _WHOLE if task.framing == "crop" else task.size
+        view = random_portrait(random, angles, longer, settings.nearest, settings.farthest)
+        if task.framing == "crop":
+            points = five_of_68(self.landmarks(vertices, view)[0])
+            points += random.normal(0, settings.point_noise, points.shape) * view.scaled(1.0)
+            view = crop_view(view, points, task.size)
+        worn = random_accessories(
+            self.studio.population, body.person, vertices, random, _chances(settings.accessories), body.hair
+        )
+        head = body.posed(vertices, worn)
+        layers = [head, self._torso(head, body, view, random), *map(body.dressed, worn)]
+        lights = random_lights(random)
+        sensor = random_sensor(random, lights.kind in _DIM, view.scaled(1.0))
+        scene = Scene(layers, view, lights, sensor)
+        occluders = tuple(thing.name for thing in worn if thing.label != HAIR)
+        sitting = Sitting(kind, strengths, occluders, lights.kind)
+        return sitting, view, photograph(self.landmarks, scene, random, task.depth)
+
+    def _torso(self, head: Layer, body: Body, view: View, random: np.random.Generator) -> Layer:
+        """Shoulders that follow a part of the head's turn."""
+        follows = random.uniform([0.0, 0.2, 0.0], [0.6, 0.9, 0.6])
+        turned = -np.array([view.pitch, view.yaw, view.roll]) * (1 - follows)
+        turned = np.clip(turned + random.normal(0, 3, 3), -45, 45)
+        turn = matrix_from_euler_deep3d(torch.from_numpy(np.deg2rad(turned))).numpy()
+        return torso(head, self.ring, random_garment(random), turn, body.tone)
+
+
+def _chances(factor: float) -> Chances:
+    """The usual chances of what is worn, times a factor; shoulders are made elsewhere."""
+    usual = {field.name: min(1.0, factor * getattr(Chances(), field.name)) for field in fields(Chances)}
+    return Chances(**{**usual, "top": 0.0})
