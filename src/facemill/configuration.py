@@ -30,7 +30,13 @@ from facemill.photos.settings import (
 )
 from facemill.report.settings import ReportSettings
 from facemill.runtime.errors import ConfigurationError
-from facemill.synthesis.settings import SynthesisTasks, SynthesizePhotosSettings
+from facemill.synthesis.settings import (
+    ContactSheetSettings,
+    SynthesisTasks,
+    SynthesizeCapturesSettings,
+    SynthesizePhotosSettings,
+    SynthesizeScansSettings,
+)
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
@@ -65,6 +71,9 @@ class Configuration(BaseModel):
     reconstruct_coarse: CoarseSettings = CoarseSettings()
     export_coarse: ExportSettings = ExportSettings()
     synthesize_photos: SynthesizePhotosSettings = SynthesizePhotosSettings()
+    draw_contact_sheet: ContactSheetSettings = ContactSheetSettings()
+    synthesize_captures: SynthesizeCapturesSettings = SynthesizeCapturesSettings()
+    synthesize_scans: SynthesizeScansSettings = SynthesizeScansSettings()
     export_now: ExportNowSettings = ExportNowSettings()
     evaluate_now: NowSettings = NowSettings()
     evaluate_scan: ScanSettings = ScanSettings()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from facemill.formats.now import CHALLENGES, NowCase
 from facemill.formats.now_writer import cases_of
 from facemill.geometry.rotation import matrix_from_euler_deep3d
+from facemill.synthesis.accessories import Chances, random_accessories
+from facemill.synthesis.accessory import HAIR
 from facemill.synthesis.body import Body, Studio
 from facemill.synthesis.camera import View, random_portrait
 from facemill.synthesis.expressions import random_expression
@@ -31,6 +33,8 @@ KINDS = {
     OCCLUSIONS: ("neutral", "neutral", "mild"),
     SELFIE: ("neutral", "mild", "mild", "smile"),
 }
+OCCLUDERS = {"glasses": 0.4, "hat": 0.2, "hand": 0.25, "mask": 0.05, "scarf": 0.1}
+"""What surely occludes in that challenge, and how often."""
 DISTANCES = {SELFIE: (280.0, 480.0)}  # mm; elsewhere an arm's length and more
 ELSEWHERE = (550.0, 1600.0)
 DIM = ("lamp", "room")
@@ -71,12 +75,20 @@ class ScanPhotographer:
         strengths = random_expression(random, kind)
         vertices = self.studio.population.shape(body.person, strengths)
         view = self._view(challenge, random)
-        head = body.posed(vertices)
+        worn = random_accessories(
+            self.studio.population, body.person, vertices, random, _chances(challenge, random), body.hair
+        )
+        head = body.posed(vertices, worn)
+        layers = [head, self._torso(head, body, view, random), *map(body.dressed, worn)]
         lights = random_lights(random)
         sensor = random_sensor(random, lights.kind in DIM, view.scaled(1.0))
-        scene = Scene([head, self._torso(head, body, view, random)], view, lights, sensor)
-        picture = photograph(self.landmarks, scene, random)
-        return Shot(case, picture.jpeg, _box(picture), self._truth(case, body.person, view, kind, picture))
+        picture = photograph(self.landmarks, Scene(layers, view, lights, sensor), random)
+        truth = {
+            **_truth(case, body.person, view, picture),
+            "expression": kind,
+            "occluders": " ".join(thing.name for thing in worn if thing.label != HAIR),
+        }
+        return Shot(case, picture.jpeg, _box(picture), truth)
 
     def _view(self, challenge: str, random: np.random.Generator) -> View:
         limit = {NEUTRAL: self.settings.neutral_yaw, SELFIE: self.settings.selfie_yaw}.get(
@@ -91,27 +103,38 @@ class ScanPhotographer:
         turn = matrix_from_euler_deep3d(torch.from_numpy(np.deg2rad(turned))).numpy()
         return torso(head, self.ring, random_garment(random), turn, body.tone)
 
-    def _truth(
-        self, case: NowCase, person: Person, view: View, kind: str, picture: Photograph
-    ) -> dict[str, Any]:
-        height, width = view.size
-        return {
-            "subject": case.subject,
-            "challenge": case.challenge,
-            "image": case.image,
-            "yaw": view.yaw,
-            "pitch": view.pitch,
-            "roll": view.roll,
-            "expression": kind,
-            "occluders": "",
-            "focal": view.focal,
-            "distance": view.distance,
-            "width": width,
-            "height": height,
-            "visible_landmarks": int(picture.visible68.sum()),
-            "male": person.male,
-            "age": person.age,
-        }
+
+def _chances(challenge: str, random: np.random.Generator) -> Chances:
+    """Nothing is worn but where occlusions are the challenge: there one thing surely, others by chance.
+
+    Shoulders are made elsewhere.
+    """
+    nothing = {field.name: 0.0 for field in fields(Chances)}
+    if challenge != OCCLUSIONS:
+        return Chances(**nothing)
+    usual = {name: getattr(Chances(), name) for name in OCCLUDERS}
+    sure = str(random.choice(sorted(OCCLUDERS), p=[OCCLUDERS[name] for name in sorted(OCCLUDERS)]))
+    return Chances(**{**nothing, **usual, sure: 1.0})
+
+
+def _truth(case: NowCase, person: Person, view: View, picture: Photograph) -> dict[str, Any]:
+    """What is known about a photograph: degrees, mm, pixels."""
+    height, width = view.size
+    return {
+        "subject": case.subject,
+        "challenge": case.challenge,
+        "image": case.image,
+        "yaw": view.yaw,
+        "pitch": view.pitch,
+        "roll": view.roll,
+        "focal": view.focal,
+        "distance": view.distance,
+        "width": width,
+        "height": height,
+        "visible_landmarks": int(picture.visible68.sum()),
+        "male": person.male,
+        "age": person.age,
+    }
 
 
 def _box(picture: Photograph) -> NDArray[np.float64]:
