@@ -43,6 +43,9 @@ def complexion_of(traits: Traits, random: np.random.Generator) -> Complexion:
     )
 
 
-def vertex_colours(population: Population, person: Person) -> NDArray[np.float32]:
-    """Colours (V, 3) of a person on the model's vertices, 0..1, file values."""
-    return paint(population.anatomy.points, person.complexion, person.random("skin"))
+def vertex_colours(population: Population, person: Person, level: int = 0) -> NDArray[np.float32]:
+    """Colours (n, 3) of a person on a surface of the population, 0..1, file values.
+
+    Level 0 are the model's own vertices, finer ones those of `population.finer(level)`.
+    """
+    return paint(population.finer(level).points, person.complexion, person.random("skin"))

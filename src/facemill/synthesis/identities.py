@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +18,15 @@ from facemill.runtime.seeds import generator_of, seed_of
 from facemill.synthesis.accessories import Wardrobe
 from facemill.synthesis.anatomy import Anatomy, read_anatomy
 from facemill.synthesis.appearance import complexion_of, vertex_colours
+from facemill.synthesis.displacement import FoldMap, Wrinkles, wrinkles_of
 from facemill.synthesis.expressions import personal_blendshapes, strengths_of
 from facemill.synthesis.individuals import Traits, base_shape_of, random_traits
+from facemill.synthesis.loops import area_normals
 from facemill.synthesis.splits import person_name, split_of
 from facemill.synthesis.surfaces import Surface, surface_of
 
-_KEPT = 8  # people whose blendshapes stay in memory
+_KEPT = 4  # people of whom blendshapes, wrinkles and colours stay in memory
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -79,8 +84,7 @@ class Population:
         self._surfaces: dict[int, Surface] = {}
         self._operator32 = self.anatomy.surface.operator.astype(np.float32)
         self.wardrobe = Wardrobe(self.anatomy)
-        self._colours: OrderedDict[int, NDArray[np.float32]] = OrderedDict()
-        self._moves: OrderedDict[int, NDArray[np.float32]] = OrderedDict()
+        self._shelves: dict[str, OrderedDict[tuple[int, int], Any]] = {}
 
     @property
     def topology(self) -> Topology:
@@ -133,28 +137,58 @@ class Population:
         return self.anatomy.lips_apart(person.base_shape + moves)
 
     def shape(
-        self, person: Person, blendshapes: Mapping[str, float] | NDArray, wrinkles: bool = True
+        self,
+        person: Person,
+        blendshapes: Mapping[str, float] | NDArray,
+        wrinkles: bool = True,
+        level: int = 0,
     ) -> NDArray[np.float32]:
-        """Vertices (V, 3) of the model, millimetres, head frame.
+        """Vertices (V, 3) of the model, or of `finer(level)`, millimetres, head frame.
 
         Args:
             blendshapes: name -> strength 0..1, or (52,) in the order of `blendshape_names`.
-            wrinkles: with the displacement of `synthesis.displacement` as far as V vertices carry it.
+            wrinkles: with the displacement of `synthesis.displacement`, as far as the vertices carry it.
+            level: of the surface.
         """
-        return self._operator32 @ self.base_shape(person, blendshapes).astype(np.float32)
+        base = self.base_shape(person, blendshapes)
+        if level == 0:
+            smooth = self._operator32 @ base.astype(np.float32)
+        else:
+            smooth = (self.finer(level).operator @ base).astype(np.float32)
+        if not wrinkles:
+            return smooth
+        along = self.wrinkles(person, level)(strengths_of(blendshapes, self.blendshape_names))
+        return smooth + along.astype(np.float32)[:, None] * area_normals(smooth, self.finer(level).triangles)
 
-    def colours(self, person: Person) -> NDArray[np.float32]:
-        """Colours (V, 3) of a person, kept for the last few people; do not write into them."""
-        if person.number not in self._colours:
-            self._colours[person.number] = vertex_colours(self, person)
-            if len(self._colours) > _KEPT:
-                self._colours.popitem(last=False)
-        return self._colours[person.number]
+    def wrinkles(self, person: Person, level: int = 0) -> Wrinkles:
+        """A person's displacement on a surface, kept for the last few people."""
+        return self._kept(
+            "wrinkles", (person.number, level), lambda: wrinkles_of(self.folds, self.finer(level), person)
+        )
+
+    @cached_property
+    def folds(self) -> FoldMap:
+        """The folds of the mean head."""
+        return FoldMap(self.anatomy)
+
+    def colours(self, person: Person, level: int = 0) -> NDArray[np.float32]:
+        """Colours (n, 3) of a person on a surface, kept for the last few people; do not write into them."""
+        return self._kept("colours", (person.number, level), lambda: vertex_colours(self, person, level))
 
     def _moves_of(self, person: Person) -> NDArray[np.float32]:
-        """(52, N, 3) the person's own blendshapes, kept for the last few people."""
-        if person.number not in self._moves:
-            self._moves[person.number] = personal_blendshapes(self.anatomy, person.base_shape, person.seed)
-            if len(self._moves) > _KEPT:
-                self._moves.popitem(last=False)
-        return self._moves[person.number]
+        """(52, N, 3) the person's own blendshapes."""
+        return self._kept(
+            "moves",
+            (person.number, 0),
+            lambda: personal_blendshapes(self.anatomy, person.base_shape, person.seed),
+        )
+
+    def _kept(self, what: str, key: tuple[int, int], make: Callable[[], T]) -> T:
+        """The value for a person and a level, made when it is not among the last few."""
+        shelf = self._shelves.setdefault(what, OrderedDict())
+        if key not in shelf:
+            shelf[key] = make()
+            if len(shelf) > _KEPT:
+                shelf.popitem(last=False)
+        found: T = shelf[key]
+        return found
