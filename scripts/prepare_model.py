@@ -1,11 +1,10 @@
-"""The run's morphable model, expanded from the compact form that is shipped.
+"""The run's morphable model: the shipped head expanded from its compact form, or what a converter made.
 
-input: head (resources/models/head.npz); output: model
+input: source (resources/models/head.npz, or the model of convert_bfm09 or convert_ict_facekit); output: model
 """
 
-from facemill.models.files import save_model
-from facemill.models.head import load_head
+from facemill.models.sources import prepare_model
 from facemill.runtime.logs import log_to
 
 log_to(snakemake.log[0])
-save_model(snakemake.output.model, load_head(snakemake.input.head))
+prepare_model(snakemake.input.source, snakemake.output.model)

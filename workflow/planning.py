@@ -99,6 +99,35 @@ class Plan:
             folder = self.root / folder
         return str(folder)
 
+    @property
+    def model_source(self) -> str:
+        """What the model of the run is made from: the shipped head, or what a converter writes."""
+        if self.settings.model == "head":
+            return str(self.root / "resources" / "models" / "head.npz")
+        return f"{self.results}/convert_{self.settings.model}/model.npz"
+
+    @property
+    def whole_head(self) -> str:
+        """The model with all of the head that there is; it shares its coefficients with the run's model."""
+        if self.settings.model == "bfm09":
+            return f"{self.results}/convert_bfm09/head.npz"
+        return f"{self.results}/models/{self.settings.model}.npz"
+
+    def model_folder(self, model: str) -> str:
+        """The folder of the files of a model to convert, looked up like that of photos."""
+        folder = Path(getattr(self.settings, f"convert_{model}").folder).expanduser()
+        if not folder.is_absolute() and not folder.exists():
+            folder = self.root / folder
+        return str(folder)
+
+    def model_files(self, model: str) -> list[str]:
+        """What lies in that folder, or in a folder of it; nothing when another model is used."""
+        if self.settings.model != model:
+            return []
+        folder = Path(self.model_folder(model))
+        found = [*folder.glob("[!.]*.*"), *folder.glob("FaceXModel/*.obj")]
+        return sorted(str(path) for path in found if path.is_file())
+
     def shards(self, name: str) -> list[str]:
         """Shards of a set."""
         try:

@@ -18,6 +18,7 @@ from facemill.evaluation.settings import (
     NowSettings,
     ScanSettings,
 )
+from facemill.models.conversion.settings import Bfm09Settings, IctFaceKitSettings
 from facemill.models.head_builder.settings import HeadSettings
 from facemill.photos.settings import (
     AlignSettings,
@@ -48,7 +49,10 @@ class Configuration(BaseModel):
 
     run: Name = Field("demo", description="name of the run: results go to results/<run>/")
     seed: int = Field(0, ge=0, description="added to the seeds of the rules: another one changes every draw")
-    model: Literal["head"] = Field("head", description="morphable model: head (embedded)")
+    model: Literal["head", "bfm09", "ict_facekit"] = Field(
+        "head",
+        description="morphable model: head (embedded), bfm09 or ict_facekit (files of yours, see resources/)",
+    )
     device: str = Field(
         "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:<n>"
     )
@@ -62,6 +66,8 @@ class Configuration(BaseModel):
         1000, ge=0, description="photo sets of more photos get folders per photo only when asked for by name"
     )
     build_head_model: HeadSettings = HeadSettings()
+    convert_bfm09: Bfm09Settings = Bfm09Settings()
+    convert_ict_facekit: IctFaceKitSettings = IctFaceKitSettings()
     index_photos: IndexSettings = IndexSettings()
     detect_faces: DetectSettings = DetectSettings()
     align_faces: AlignSettings = AlignSettings()

@@ -13,7 +13,7 @@ STAGES = {"photos", "coarse", "detail", "multiview", "evaluation", "synthesis", 
 LOWER = {"models", "formats", "rendering", "geometry", "runtime"}
 MAY_IMPORT = {
     **dict.fromkeys(STAGES, LOWER),
-    "models": {"rendering", "geometry", "runtime"},
+    "models": {"formats", "rendering", "geometry", "runtime"},
     "formats": {"geometry", "runtime"},
     "rendering": {"geometry", "runtime"},
     "geometry": {"runtime"},

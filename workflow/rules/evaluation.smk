@@ -10,7 +10,7 @@ rule export_now:
         arrays=lambda wildcards: plan.own_faces(
             "now", wildcards.name, "coarse/{set}/reconstruct_coarse/{shard}.npz"
         ),
-        model=rules.prepare_model.output.model,
+        model=plan.whole_head,
     output:
         predictions=directory(f"{RESULTS}/evaluation/now/{{name}}/predictions"),
     log:

@@ -27,9 +27,65 @@ rule build_head_model:
         "../../scripts/build_head_model.py"
 
 
-rule prepare_model:
+# The converters' input files are those that are there: what is missing the job names, with its source.
+rule convert_bfm09:
     input:
         head=ROOT / "resources" / "models" / "head.npz",
+        files=plan.model_files("bfm09"),
+    output:
+        model=f"{RESULTS}/convert_bfm09/model.npz",
+        head=f"{RESULTS}/convert_bfm09/head.npz",
+        front=f"{RESULTS}/convert_bfm09/BFM_model_front.mat",
+    log:
+        f"{RESULTS}/logs/convert_bfm09.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/convert_bfm09/model.tsv"
+    priority: 100
+    conda:
+        "../../envs/convert_bfm09.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        folder=plan.model_folder("bfm09"),
+        code=plan.code("convert_bfm09"),
+    message:
+        "check and convert the Basel Face Model 2009"
+    script:
+        "../../scripts/convert_bfm09.py"
+
+
+rule convert_ict_facekit:
+    input:
+        head=ROOT / "resources" / "models" / "head.npz",
+        files=plan.model_files("ict_facekit"),
+    output:
+        model=f"{RESULTS}/convert_ict_facekit/model.npz",
+    log:
+        f"{RESULTS}/logs/convert_ict_facekit.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/convert_ict_facekit/model.tsv"
+    priority: 100
+    conda:
+        "../../envs/convert_ict_facekit.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        folder=plan.model_folder("ict_facekit"),
+        settings=plan.stage("convert_ict_facekit"),
+        code=plan.code("convert_ict_facekit"),
+    message:
+        "check and convert ICT-FaceKit"
+    script:
+        "../../scripts/convert_ict_facekit.py"
+
+
+rule prepare_model:
+    input:
+        source=plan.model_source,
     output:
         model=f"{RESULTS}/models/{plan.settings.model}.npz",
     log:
@@ -45,6 +101,6 @@ rule prepare_model:
     params:
         code=plan.code("prepare_model"),
     message:
-        "expand the morphable model"
+        "prepare the morphable model"
     script:
         "../../scripts/prepare_model.py"
