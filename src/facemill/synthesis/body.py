@@ -131,11 +131,11 @@ class Studio:
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         """Gloss, roughness and scatter of each vertex."""
         points, regions = self.population.anatomy.points, self.regions
-        oil = random.uniform(0.55, 1.5)
+        oil = random.uniform(0.4, 1.2)
         zone = 0.75 + 0.45 * points.glabella + 0.6 * points.nose_tip + 0.25 * points.chin
         grain = np.exp(0.22 * random.standard_normal(len(zone)))
         gloss = oil * zone * grain
-        roughness = np.full(len(zone), random.uniform(0.36, 0.5))
+        roughness = np.full(len(zone), random.uniform(0.42, 0.56))
         scatter = np.ones(len(zone))
         lips = points.lips
         gloss += lips * random.uniform(0.1, 1.6)

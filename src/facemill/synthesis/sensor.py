@@ -54,13 +54,13 @@ def random_sensor(random: np.random.Generator, dim: bool = False, crop_pixel: fl
     soft = random.random()
     blur = random.uniform(0.25, 0.6) if soft < 0.6 else random.uniform(0.5, 1.5 if soft < 0.92 else 2.3)
     moved = random.normal(0, 1.1, 2) if random.random() < (0.22 if dim else 0.08) else np.zeros(2)
-    noisy = np.exp(random.normal(np.log(0.012 if dim else 0.004), 0.6))
+    noisy = min(np.exp(random.normal(np.log(0.012 if dim else 0.004), 0.6)), 0.03)
     return Sensor(
         exposure=float(np.exp(random.normal(0.02, 0.24))),
         balance=float(random.uniform(0.7, 1.0)),
         cast=np.exp(random.normal(0, [0.035, 0.012, 0.055])),
         contrast=float(random.uniform(0.95, 1.25)),
-        saturation=0.0 if random.random() < 0.03 else float(random.normal(0.9, 0.12)),
+        saturation=0.0 if random.random() < 0.03 else float(random.normal(0.86, 0.12)),
         blur=float(blur * crop_pixel),
         smear=moved * crop_pixel,
         vignette=float(random.choice([0.0, random.uniform(0.0, 0.45)])),
@@ -172,7 +172,7 @@ _STEPS, _BRIGHTEST = 65536, 8.0
 
 def _response() -> NDArray[np.float32]:
     """File values of linear light in equal steps up to `_BRIGHTEST`: a power law with a shoulder."""
-    light = (np.arange(_STEPS) + 0.5) * (_BRIGHTEST / _STEPS)
+    light = np.arange(_STEPS) * (_BRIGHTEST / _STEPS)
     knee = 0.55
     excess = np.maximum(light - knee, 0)
     compressed = np.minimum(light, knee) + (1 - knee) * (1 - np.exp(-excess / (1 - knee)))

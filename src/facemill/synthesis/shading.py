@@ -143,7 +143,7 @@ def shade_vertices(
                     open_mirror += weight * visible[v, d]
         opening = open_share / whole
         # Light that bounces between skin and skin brings back some of what the pockets lose, and reddens it.
-        back = (1.0 - opening) * 0.35
+        back = (1.0 - opening) * 0.25
         red, green, blue = (
             red * (1 + back * albedo[v, 0]),
             green * (1 + back * albedo[v, 1]),
@@ -294,7 +294,7 @@ def resolve(
             covered[row, column] = 1.0 - back
             best = 0
             for label in range(1, len(counts)):
-                if counts[label] > counts[best]:
+                if counts[label] > 0 and counts[label] >= counts[best]:
                     best = label
             names[row, column] = best
 
