@@ -273,6 +273,59 @@ class Plan:
             values["seed"] += self.settings.seed
         return values
 
+    def is_synthetic(self, name: str) -> bool:
+        """Whether a set to train on is one of `synthesis.photos`, not a photo set."""
+        if name in self.sets or name in self.settings.synthesis.photos:
+            return name not in self.sets
+        known = ", ".join([*self.sets, *self.settings.synthesis.photos]) or "none"
+        sys.exit(f"train_coarse names {name}, which is neither in photos nor in synthesis.photos: {known}")
+
+    def training_files(self, wildcards: Any) -> dict[str, Any]:
+        """What `pack_training` reads of one shard of a set."""
+        name, shard = wildcards.set, wildcards.shard
+        if self.is_synthetic(name):
+            place = f"{self.results}/synthesis/photos/{name}/synthesize_photos/{shard}"
+            return {"table": f"{place}.parquet", "crops": place, "truth": f"{place}.npz"}
+        photos = f"{self.results}/photos/{name}"
+        return {
+            "table": f"{photos}/segment_skin/{shard}.parquet",
+            "crops": f"{photos}/align_faces/{shard}",
+            "masks": f"{photos}/segment_skin/{shard}",
+        }
+
+    def training_sets(self, part: str) -> list[str]:
+        """Names of the sets to train on (`train`) or to validate on (`validation`)."""
+        settings = self.settings.train_coarse
+        return list(getattr(settings, part) or settings.train)
+
+    def packed_shards(self, part: str) -> list[str]:
+        """Folders of `pack_training` that a training reads."""
+        folders = []
+        for name in self.training_sets(part):
+            synthetic = self.is_synthetic(name)
+            shards = self.synthetic_shards("photos", name) if synthetic else self.shards(name)
+            folders += [f"{self.results}/coarse/{name}/pack_training/{shard}" for shard in shards]
+        return folders
+
+    @property
+    def held_out(self) -> list[str]:
+        """Tables of the photos that a training must not see."""
+        names = {*self.training_sets("train"), *self.training_sets("validation")}
+        return [
+            f"{self.results}/photos/{name}/split_dataset/val.csv"
+            for name in sorted(names)
+            if not self.is_synthetic(name)
+        ]
+
+    def training(self) -> dict[str, Any]:
+        """The settings of `train_coarse`; weights are looked up here, then in the repository."""
+        values = self.stage("train_coarse")
+        for key in ("start", "identity_network"):
+            place = Path(values[key]).expanduser()
+            if values[key] and not place.is_absolute() and not place.exists():
+                values[key] = str(self.root / place)
+        return values
+
     def code(self, rule: str) -> str:
         """A digest of the library code that the script of `rule` reaches: a change reruns the rule."""
         if rule not in self._codes:

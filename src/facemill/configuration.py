@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from facemill.coarse.export_settings import ExportNowSettings, ExportSettings
 from facemill.coarse.settings import CoarseSettings
+from facemill.coarse.training_settings import PackSettings, TrainSettings
 from facemill.evaluation.settings import (
     CompareSettings,
     EvaluationTasks,
@@ -74,6 +75,8 @@ class Configuration(BaseModel):
     detect_landmarks: LandmarkSettings = LandmarkSettings()
     segment_skin: SkinSettings = SkinSettings()
     split_dataset: SplitSettings = SplitSettings()
+    pack_training: PackSettings = PackSettings()
+    train_coarse: TrainSettings = TrainSettings()
     reconstruct_coarse: CoarseSettings = CoarseSettings()
     export_coarse: ExportSettings = ExportSettings()
     synthesize_photos: SynthesizePhotosSettings = SynthesizePhotosSettings()

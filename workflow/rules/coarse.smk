@@ -145,3 +145,65 @@ rule convert_identity_network:
         "convert dlib's face recogniser"
     script:
         "../../scripts/convert_identity_network.py"
+
+
+# A shard of any training set, real or synthetic, in the arrays that training maps into memory.
+rule pack_training:
+    input:
+        unpack(plan.training_files),
+        model=rules.prepare_model.output.model,
+        head=ROOT / "resources" / "models" / "head.npz",
+    output:
+        table=f"{RESULTS}/coarse/{{set}}/pack_training/{{shard}}.parquet",
+        arrays=directory(f"{RESULTS}/coarse/{{set}}/pack_training/{{shard}}"),
+    log:
+        f"{RESULTS}/logs/pack_training/{{set}}/{{shard}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/pack_training/{{set}}/{{shard}}.tsv"
+    conda:
+        "../../envs/pack_training.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        settings=plan.stage("pack_training"),
+        masks=lambda wildcards, input: input.get("masks", f"{input.crops}/labels"),
+        truth=lambda wildcards, input: input.get("truth"),
+        code=plan.code("pack_training"),
+    message:
+        "pack {wildcards.set}, shard {wildcards.shard}, for training"
+    script:
+        "../../scripts/pack_training.py"
+
+
+# Checkpoints and logs stay in the folder when the rule is interrupted; the next call goes on from them.
+rule train_coarse:
+    input:
+        train=lambda wildcards: plan.packed_shards("train"),
+        validation=lambda wildcards: plan.packed_shards("validation"),
+        held_out=lambda wildcards: plan.held_out,
+        model=rules.prepare_model.output.model,
+    output:
+        weights=f"{RESULTS}/coarse/train_coarse/network.safetensors",
+    log:
+        f"{RESULTS}/logs/train_coarse.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/train_coarse.tsv"
+    conda:
+        "../../envs/train_coarse.yaml"
+    threads: plan.settings.train_coarse.processes
+    resources:
+        mem_mb=8000,
+        runtime=7200,
+        gpu=plan.gpus * plan.settings.train_coarse.processes,
+    params:
+        settings=plan.training(),
+        model_name=plan.settings.model,
+        folder=f"{RESULTS}/coarse/train_coarse/run",
+        device=plan.settings.device,
+        code=plan.code("train_coarse"),
+    message:
+        "train the coarse network"
+    script:
+        "../../scripts/train_coarse.py"

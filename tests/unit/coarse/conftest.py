@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from facemill.models.head import load_head
 from facemill.models.morphable import LinearModel
 from facemill.models.topology import REGION_NAMES, Topology
 
@@ -103,3 +104,9 @@ def make_toy_model() -> LinearModel:
         smooth(3, 60, 0.08),
         topology,
     )
+
+
+@pytest.fixture(scope="session")
+def head_model(repository) -> LinearModel:
+    """The shipped head, float32."""
+    return load_head(repository / "resources" / "models" / "head.npz")

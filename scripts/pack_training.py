@@ -1,0 +1,28 @@
+"""Crops, masks, landmarks and labels of one shard, as arrays to train on.
+
+input: table, crops, masks, model; truth and head for synthetic sets
+output: table, arrays (folder)
+params: settings
+"""
+
+from facemill.coarse.training.packing import pack_training, read_truth, save_packed
+from facemill.coarse.training_settings import PackSettings
+from facemill.models.files import load_model
+from facemill.runtime.devices import use_threads
+from facemill.runtime.files import atomic_folder
+from facemill.runtime.logs import log_to
+from facemill.runtime.tables import read_table, write_table
+
+log_to(snakemake.log[0])
+use_threads(snakemake.threads)
+table, arrays = pack_training(
+    table=read_table(snakemake.input.table),
+    crops_folder=snakemake.input.crops,
+    masks_folder=snakemake.params.masks,
+    model=load_model(snakemake.input.model),
+    settings=PackSettings(**snakemake.params.settings),
+    truth=read_truth(snakemake.params.truth, snakemake.input.head),
+)
+with atomic_folder(snakemake.output.arrays) as folder:
+    save_packed(folder, arrays)
+write_table(snakemake.output.table, table)

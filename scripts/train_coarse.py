@@ -1,0 +1,28 @@
+"""Train the coarse network, or go on with the training that was begun.
+
+input: train, validation (folders of pack_training), held_out (val.csv of split_dataset), model
+output: weights
+params: settings, model_name, folder (of checkpoints and logs; it stays when the rule is interrupted), device
+"""
+
+from facemill.coarse.training.train import TrainingFiles, held_out_photos, train_coarse
+from facemill.coarse.training_settings import TrainSettings
+from facemill.models.files import load_model
+from facemill.runtime.devices import choose_device, use_threads
+from facemill.runtime.logs import log_to
+
+log_to(snakemake.log[0])
+use_threads(snakemake.threads)
+train_coarse(
+    files=TrainingFiles(
+        train=list(snakemake.input.train),
+        validation=list(snakemake.input.validation),
+        held_out=held_out_photos(snakemake.input.held_out),
+    ),
+    model=load_model(snakemake.input.model),
+    model_name=snakemake.params.model_name,
+    settings=TrainSettings(**snakemake.params.settings),
+    folder=snakemake.params.folder,
+    weights=snakemake.output.weights,
+    device=choose_device(snakemake.params.device),
+)

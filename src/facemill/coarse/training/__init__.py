@@ -1,0 +1,1 @@
+"""Training of the coarse network: packed images, augmentation, objective and the loop."""

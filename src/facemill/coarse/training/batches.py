@@ -1,0 +1,200 @@
+"""Packed training images on disk, and the batches that are made of them.
+
+A packed shard is a folder of plain arrays, one file each, so that a loader maps them into memory and reads
+only the images of its batch, however large the set:
+
+    crops.npy (N, S, S, 3) uint8        attention.npy (N, S, S) uint8, 255 = surely skin
+    landmarks.npy (N, 68, 2) float32    pixels of the 224 crop
+    photo.npy (N,) str                  labelled.npy (N,) bool: the rows below are truth, else 0
+    identity.npy (N, K), floor.npy (N,), mean_error.npy (N,)     targets of `ShapeForm`, mm^2
+    strengths.npy (N, S) float32, rotation.npy (N, 3), translation.npy (N, 3)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from facemill.runtime.errors import FormatError
+from facemill.runtime.seeds import generator_of, seed_of
+
+LABELS = ("identity", "floor", "mean_error", "strengths", "rotation", "translation")
+ARRAYS = ("crops", "attention", "landmarks", "photo", "labelled", *LABELS)
+
+
+@dataclass(frozen=True)
+class TrainingBatch:
+    """B images, on one device.
+
+    Attributes:
+        crops: (B, S, S, 3) colours 0..1; attention: (B, S, S), 0..1.
+        landmarks: (B, 68, 2) pixels of the 224 crop, whatever S is.
+        labelled: (B,) bool; the labels of other rows are 0 and count nowhere.
+        identity: (B, K); floor, mean_error: (B,) mm^2; strengths: (B, S); rotation: (B, 3) radians;
+            translation: (B, 3) mm.
+        numbers: (B,) int64, which images of the set these are.
+    """
+
+    crops: Tensor
+    attention: Tensor
+    landmarks: Tensor
+    labelled: Tensor
+    identity: Tensor
+    floor: Tensor
+    mean_error: Tensor
+    strengths: Tensor
+    rotation: Tensor
+    translation: Tensor
+    numbers: Tensor
+
+    def __len__(self) -> int:
+        return len(self.crops)
+
+    def to(self, device: torch.device) -> TrainingBatch:
+        """The same batch on another device."""
+        return TrainingBatch(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+    def select(self, rows: Tensor | slice) -> TrainingBatch:
+        """Some of its images."""
+        return TrainingBatch(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+
+
+class PackedShards(Dataset):
+    """The images of packed shards, one after another; arrays are mapped, not loaded.
+
+    Args:
+        folders: packed shards.
+        names: keep only photos of these names; None keeps all. without: leave out photos of these names.
+    Raises:
+        FormatError: a folder lacks an array, its arrays differ in length, or shards differ in size.
+    """
+
+    def __init__(
+        self,
+        folders: Sequence[str | Path],
+        names: frozenset[str] | None = None,
+        without: frozenset[str] = frozenset(),
+    ) -> None:
+        self.shards = [_open_shard(Path(folder)) for folder in folders]
+        shapes = {shard["crops"].shape[1:] + shard["identity"].shape[1:] for shard in self.shards}
+        if len(shapes) > 1:
+            raise FormatError(
+                "packed shards do not fit together",
+                "crops of one size, labels of one morphable model",
+                ", ".join(map(str, sorted(shapes))),
+                "pack them again with one setting of pack_training.reduction",
+            )
+        places = []
+        for number, shard in enumerate(self.shards):
+            rows = np.arange(len(shard["photo"]))
+            if names is not None:
+                rows = rows[np.isin(shard["photo"], sorted(names))]
+            if without:
+                rows = rows[~np.isin(shard["photo"][rows], sorted(without))]
+            places.append(np.stack((np.full(len(rows), number), rows), axis=1))
+        self.places = np.concatenate(places) if places else np.zeros((0, 2), dtype=np.int64)
+
+    @property
+    def side(self) -> int:
+        """Pixels along each side of a stored crop; 0 without shards."""
+        return self.shards[0]["crops"].shape[1] if self.shards else 0
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, number: int) -> dict[str, NDArray]:
+        shard, row = self.places[number]
+        found = {name: self.shards[shard][name][row] for name in ARRAYS if name != "photo"}
+        return {**found, "numbers": np.array(number)}
+
+    def photo(self, number: int) -> str:
+        """Name of an image."""
+        shard, row = self.places[number]
+        return str(self.shards[shard]["photo"][row])
+
+
+def collate(samples: list[dict[str, NDArray]]) -> dict[str, Tensor]:
+    """Stack samples as they lie on disk (bytes stay bytes: a quarter of the memory to hand over)."""
+    return {name: torch.from_numpy(np.stack([sample[name] for sample in samples])) for name in samples[0]}
+
+
+def batch_from(stored: dict[str, Tensor], device: torch.device) -> TrainingBatch:
+    """A batch as the network needs it."""
+    moved = {name: value.to(device) for name, value in stored.items()}
+    for name in ("crops", "attention"):
+        moved[name] = moved[name].float() / 255
+    return TrainingBatch(**{n: v.float() if v.dtype == torch.float64 else v for n, v in moved.items()})
+
+
+class EpochOrder(Sampler[list[int]]):
+    """Which images each step sees: a fresh permutation per epoch, as a pure function of seed and step.
+
+    So a run that goes on at step n sees what an unbroken run would have seen. Each of W processes takes its
+    slice of the global batch. The permutations follow one another without a gap: a batch may span two epochs.
+
+    Args:
+        count: images; batch: per step over all processes; steps: `first` .. `last` - 1 are given.
+    """
+
+    def __init__(
+        self, count: int, batch: int, seed: int, first: int, last: int, rank: int = 0, world: int = 1
+    ) -> None:
+        if count < 1:
+            raise ValueError(f"count: expected at least one image, found {count}")
+        if batch % world:
+            raise ValueError(f"batch: expected a multiple of the {world} processes, found {batch}")
+        self.count, self.batch, self.seed = count, batch, seed
+        self.first, self.last, self.rank, self.world = first, last, rank, world
+        self._epoch, self._order = -1, np.zeros(0, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return max(0, self.last - self.first)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        share = self.batch // self.world
+        for step in range(self.first, self.last):
+            begin = step * self.batch + self.rank * share
+            yield [self._image(position) for position in range(begin, begin + share)]
+
+    def _image(self, position: int) -> int:
+        epoch, place = divmod(position, self.count)
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._order = generator_of(self.seed, "order", str(epoch)).permutation(self.count)
+        return int(self._order[place])
+
+
+def draw_seeds(seed: int, step: int, numbers: Tensor) -> list[int]:
+    """A seed of its own for each image of a step, whichever process it is on."""
+    return [seed_of(seed, "augment", str(step), str(int(number))) for number in numbers]
+
+
+def _open_shard(folder: Path) -> dict[str, NDArray]:
+    arrays = {}
+    for name in ARRAYS:
+        path = folder / f"{name}.npy"
+        try:
+            arrays[name] = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise FormatError(
+                f"{path} cannot be read",
+                "an array that pack_training wrote",
+                str(error) or type(error).__name__,
+                "delete the folder and run pack_training again",
+            ) from error
+    lengths = {name: len(array) for name, array in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        raise FormatError(
+            f"{folder}: arrays of different length",
+            "one row per image in each",
+            ", ".join(f"{name} {length}" for name, length in lengths.items()),
+            "delete the folder and run pack_training again",
+        )
+    return arrays

@@ -1,0 +1,313 @@
+"""One training run: steps, checkpoints, validation; goes on where it stopped, to the last bit on a CPU."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.fabric import Fabric
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from facemill.coarse.networks.coarse_network import CoarseNetwork
+from facemill.coarse.training.augmentation import augment, draw_augmentation
+from facemill.coarse.training.batches import (
+    EpochOrder,
+    PackedShards,
+    TrainingBatch,
+    batch_from,
+    collate,
+    draw_seeds,
+)
+from facemill.coarse.training.journal import Journal
+from facemill.coarse.training.labels import MirrorMap
+from facemill.coarse.training.objective import StepLoss, TrainingObjective, network_input
+from facemill.coarse.training.synchronised_norm import synchronise_norms
+from facemill.coarse.training.validation import draw_faces, validate
+from facemill.coarse.training_settings import TrainSettings
+from facemill.formats.checkpoints import read_pickled, write_pickled
+from facemill.runtime.errors import FacemillError
+from facemill.runtime.files import save_arrays, write_json
+
+CHECKPOINT = "last.pth"
+BEST = "best.pth"
+FORMAT = "facemill-training-1"
+PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+
+logger = logging.getLogger(__name__)
+
+
+class TrainingError(FacemillError):
+    """A training that cannot go on."""
+
+
+@dataclass(frozen=True)
+class TrainingSets:
+    """Images to train on and to validate on; `mirror` for their labels, None when none has any."""
+
+    train: PackedShards
+    validation: PackedShards
+    mirror: MirrorMap | None
+
+
+@dataclass
+class _State:
+    """What a checkpoint holds, beside the step."""
+
+    network: nn.Module
+    optimiser: torch.optim.Optimizer
+    average: CoarseNetwork
+    best: float
+
+
+class TrainingRun:
+    """Trains a network; see `train`.
+
+    Args:
+        fabric: launched; its processes share each batch.
+        folder: of checkpoints, logs and pictures; a run that finds `last.pth` there goes on from it.
+    """
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        network: CoarseNetwork,
+        objective: TrainingObjective,
+        sets: TrainingSets,
+        settings: TrainSettings,
+        folder: Path,
+    ) -> None:
+        self.fabric, self.objective, self.sets = fabric, objective, sets
+        self.settings, self.folder = settings, folder
+        self.spec = network.spec
+        average = CoarseNetwork(self.spec)
+        average.load_state_dict(network.state_dict())
+        average.to(fabric.device).eval().requires_grad_(False)
+        if fabric.world_size > 1:
+            synchronise_norms(network)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = network
+        optimiser = torch.optim.AdamW(
+            network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        )
+        wrapped, prepared = fabric.setup(network, optimiser)
+        self.state = _State(wrapped, prepared, average, math.inf)
+        self.steps = math.ceil(settings.epochs * len(sets.train) / settings.batch)
+
+    def train(self) -> Path:
+        """Run to the end; returns the checkpoint with the best validated mean of the weights.
+
+        Raises:
+            TrainingError: the loss is no number (its batch lies in `bad_batch.npz`), or `last.pth` belongs
+                to another run.
+        """
+        first = self._resume()
+        journal = Journal(self.folder, first) if self.fabric.is_global_zero else None
+        loader = self._loader(first)
+        bar = tqdm(total=self.steps, initial=first, unit="step", disable=journal is None, mininterval=5)
+        clock, since = time.perf_counter(), first
+        for step, stored in enumerate(loader, start=first + 1):
+            batch = batch_from(stored, self.fabric.device)
+            loss = self._step(step, batch)
+            if journal and (step % self.settings.log_interval == 0 or step == self.steps):
+                now = time.perf_counter()
+                speed = (step - since) * self.settings.batch / max(now - clock, 1e-9)
+                clock, since = now, step
+                journal.write("train", step, self._epoch(step), _numbers(loss), speed)
+                bar.set_postfix(loss=f"{float(loss.loss):.4g}", refresh=False)
+            bar.update()
+            if step % self.settings.validation_interval == 0 or step == self.steps:
+                self._validate(step, journal)
+                clock, since = time.perf_counter(), step
+            if step % self.settings.checkpoint_interval == 0 or step == self.steps:
+                self._save(step, CHECKPOINT)
+                if journal:
+                    journal.flush()
+        bar.close()
+        if journal:
+            journal.close()
+        return self.folder / (BEST if (self.folder / BEST).is_file() else CHECKPOINT)
+
+    def _step(self, step: int, batch: TrainingBatch) -> StepLoss:
+        seeds = draw_seeds(self.settings.seed, step, batch.numbers)
+        batch = augment(batch, draw_augmentation(seeds, self.settings.augmentation), self.sets.mirror)
+        for group in self.state.optimiser.param_groups:
+            group["lr"] = self.settings.learning_rate * self.rate(step)
+        pictures = network_input(batch.crops, self.spec).contiguous(memory_format=torch.channels_last)
+        loss = self.objective(self.state.network(pictures), batch)
+        everywhere = self.fabric.all_reduce(loss.loss.detach(), reduce_op="mean")
+        if not bool(torch.isfinite(torch.as_tensor(everywhere))):
+            self._give_up(step, batch, loss)
+        self.state.optimiser.zero_grad()
+        self.fabric.backward(loss.loss)
+        self.fabric.clip_gradients(
+            self.state.network, self.state.optimiser, max_norm=self.settings.clip_gradient
+        )
+        self.state.optimiser.step()
+        self._average(step)
+        return StepLoss(torch.as_tensor(everywhere), self._reduced(loss.terms))
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step as a share of the first."""
+        settings = self.settings
+        warm = min(1.0, step / settings.warmup_steps) if settings.warmup_steps else 1.0
+        if settings.schedule == "cosine":
+            return warm * 0.5 * (1 + math.cos(math.pi * (step - 1) / self.steps))
+        return float(warm * 0.2 ** int(self._epoch(step - 1) / settings.decay_epochs))
+
+    def _epoch(self, step: int) -> float:
+        return step * self.settings.batch / len(self.sets.train)
+
+    def _loader(self, first: int) -> DataLoader:
+        order = EpochOrder(
+            len(self.sets.train),
+            self.settings.batch,
+            self.settings.seed,
+            first,
+            self.steps,
+            self.fabric.global_rank,
+            self.fabric.world_size,
+        )
+        return DataLoader(
+            self.sets.train,
+            batch_sampler=order,
+            collate_fn=collate,
+            num_workers=self.settings.workers,
+            pin_memory=self.fabric.device.type == "cuda",
+        )
+
+    def _average(self, step: int) -> None:
+        """Running mean of weights and norms; young means forget faster, so that they start at once."""
+        decay = min(self.settings.average, step / (step + 10))
+        source = self.network.state_dict()
+        with torch.no_grad():
+            for name, mean in self.state.average.state_dict().items():
+                if mean.is_floating_point():
+                    mean.lerp_(source[name], 1 - decay)
+                else:
+                    mean.copy_(source[name])
+
+    def _validate(self, step: int, journal: Journal | None) -> None:
+        """Judge the mean of the weights; only the first process does, the others wait at the next step."""
+        if journal is None:
+            return
+        measured = validate(self.state.average, self.objective, self.sets.validation, self.settings)
+        journal.write("validation", step, self._epoch(step), measured)
+        if self.settings.pictures and len(self.sets.validation):
+            journal.show(
+                step, draw_faces(self.state.average, self.objective, self.sets.validation, self.settings)
+            )
+        logger.info("step %d of %d: %s", step, self.steps, _line(measured))
+        score = measured.get("shape_ratio", measured.get("landmark_error", math.nan))
+        if score < self.state.best:
+            self.state.best = score
+            self._save(step, BEST)
+
+    def _save(self, step: int, name: str) -> None:
+        """Write a checkpoint; a full disk costs this one, never the one before."""
+        if not self.fabric.is_global_zero:
+            return
+        content = {
+            "format": FORMAT,
+            "step": step,
+            "best": self.state.best,
+            "settings": self._fingerprint(),
+            "net_recon": self.network.state_dict(),
+            "average": self.state.average.state_dict(),
+            "optimiser": self.state.optimiser.state_dict(),
+        }
+        try:
+            write_pickled(self.folder / name, content)
+        except OSError as error:
+            logger.error("step %d: %s was not written: %s; the one before stays", step, name, error)
+
+    def _resume(self) -> int:
+        """Load `last.pth` if there is one; returns its step."""
+        path = self.folder / CHECKPOINT
+        if not path.is_file():
+            return 0
+        content = read_pickled(path)
+        if content.get("format") != FORMAT or content.get("settings") != self._fingerprint():
+            raise TrainingError(
+                f"{path} belongs to another training",
+                "a checkpoint of this training: same network, images, batch, seed and weights of the loss",
+                str(content.get("settings", sorted(content))),
+                "delete the folder to start anew, or give the settings it was begun with",
+            )
+        self.network.load_state_dict(content["net_recon"])
+        self.state.average.load_state_dict(content["average"])
+        self.state.optimiser.load_state_dict(content["optimiser"])
+        self.state.best = float(content["best"])
+        logger.info("going on after step %d of %s", content["step"], path)
+        return int(content["step"])
+
+    def _fingerprint(self) -> str:
+        """What must not change between the parts of a run; its length may."""
+        free = {"epochs", "log_interval", "validation_interval", "validation_images", "checkpoint_interval"}
+        free |= {"pictures", "workers", "processes", "nodes", "train", "validation", "start"}
+        kept = self.settings.model_dump(mode="json", exclude=free)
+        return f"{len(self.sets.train)} images, {kept}"
+
+    def _give_up(self, step: int, batch: TrainingBatch, loss: StepLoss) -> None:
+        names = [self.sets.train.photo(int(number)) for number in batch.numbers]
+        path = self.folder / f"bad_batch_{self.fabric.global_rank}.npz"
+        arrays = {name: getattr(batch, name).cpu().numpy() for name in TrainingBatch.__dataclass_fields__}
+        save_arrays(path, {**arrays, "photo": np.array(names)})
+        raise TrainingError(
+            f"the loss of step {step} is no number",
+            "a finite loss",
+            _line({name: float(value) for name, value in loss.terms.items()}),
+            f"look at the batch in {path} (photos {', '.join(names[:4])}, …); a smaller "
+            "train_coarse.learning_rate or precision: 32 helps when the images are sound",
+        )
+
+    def _reduced(self, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        if self.fabric.world_size == 1:
+            return dict(terms)
+        return {n: torch.as_tensor(self.fabric.all_reduce(v, reduce_op="mean")) for n, v in terms.items()}
+
+
+def make_fabric(settings: TrainSettings, device: torch.device) -> Fabric:
+    """Lightning's Fabric for the processes and the precision of the settings; not launched."""
+    cuda = device.type == "cuda"
+    precision = settings.precision
+    if precision == "auto":
+        precision = ("bf16" if torch.cuda.is_bf16_supported() else "16") if cuda else "32"
+    many = settings.processes * settings.nodes > 1
+    return Fabric(
+        accelerator="cuda" if cuda else "cpu",
+        devices=settings.processes,
+        num_nodes=settings.nodes,
+        strategy="ddp" if many else "auto",
+        precision=PRECISIONS[precision],  # type: ignore[arg-type]
+    )
+
+
+def write_summary(folder: Path, run: TrainingRun, best: Path) -> None:
+    """`summary.json`: how long the training was, on how many images, and how good its best weights are."""
+    write_json(
+        folder / "summary.json",
+        {
+            "steps": run.steps,
+            "images": len(run.sets.train),
+            "validation_images": len(run.sets.validation),
+            "best": None if math.isinf(run.state.best) else run.state.best,
+            "weights": best.name,
+        },
+    )
+
+
+def _numbers(loss: StepLoss) -> dict[str, float]:
+    return {"loss": float(loss.loss), **{name: float(value) for name, value in loss.terms.items()}}
+
+
+def _line(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in values.items())

@@ -1,0 +1,173 @@
+"""The stage `train_coarse`: from packed images to weights."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from facemill.coarse.networks.coarse_network import CoarseNetwork, spec_for
+from facemill.coarse.networks.files import load_backbone, load_network, save_network
+from facemill.coarse.networks.identity_network import load_identity
+from facemill.coarse.training.batches import PackedShards
+from facemill.coarse.training.labels import label_maker, mirror_map
+from facemill.coarse.training.objective import TrainingObjective
+from facemill.coarse.training.run import TrainingRun, TrainingSets, make_fabric, write_summary
+from facemill.coarse.training_settings import TrainSettings
+from facemill.formats.checkpoints import read_pickled
+from facemill.models.morphable import LinearModel, MorphableModel
+from facemill.runtime.errors import ConfigurationError
+
+LEAST_IMAGES = 2  # a batch norm needs more than one
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainingFiles:
+    """Where the images of a training lie.
+
+    Attributes:
+        train, validation: folders of packed shards; one may be in both.
+        held_out: names of photos that are not trained on; of shards in both, only these are validated on.
+    """
+
+    train: Sequence[str]
+    validation: Sequence[str]
+    held_out: frozenset[str] = frozenset()
+
+
+def held_out_photos(tables: Iterable[str | Path]) -> frozenset[str]:
+    """Names of the photos in the `val.csv` of `split_dataset`."""
+    return frozenset(str(name) for table in tables for name in pd.read_csv(table, dtype=str)["photo"])
+
+
+def train_coarse(
+    files: TrainingFiles,
+    model: MorphableModel,
+    model_name: str,
+    settings: TrainSettings,
+    folder: str | Path,
+    weights: str | Path,
+    device: torch.device,
+) -> None:
+    """Train a network, or go on with the training whose checkpoints are in `folder`.
+
+    With `settings.processes` above 1 this process starts the others, which run the same script.
+
+    Args:
+        folder: for `last.pth`, `best.pth`, `metrics.csv`, `summary.json`, TensorBoard's events, pictures.
+        weights: file for the best weights, float16 safetensors with the network's description.
+    Raises:
+        ConfigurationError: too few images, or nothing to learn from.
+        FormatError: packed shards or `start` do not fit.
+        TrainingError: the loss is no number, or `folder` holds another training.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    fabric = make_fabric(settings, device)
+    fabric.launch()
+    torch.manual_seed(settings.seed)
+    spec = spec_for(model, **settings.network.model_dump())
+    network = CoarseNetwork(spec)
+    if settings.start:
+        start_from(Path(settings.start), network, model, model_name)
+    sets = open_sets(files, settings, model)
+    model = model.to(fabric.device)
+    maker = None if sets.mirror is None else label_maker(model.to("cpu"))
+    identity = (
+        load_identity(settings.identity_network).to(fabric.device) if needs_identity(settings) else None
+    )
+    objective = TrainingObjective(model, spec, settings, maker, identity)
+    run = TrainingRun(fabric, network, objective, sets, settings, folder)
+    logger.info("%d images to train on, %d to validate on", len(sets.train), len(sets.validation))
+    best = run.train()
+    if fabric.is_global_zero:
+        write_summary(folder, run, best)
+        export_weights(best, network, model_name, weights, {"images": str(len(sets.train))})
+
+
+def export_weights(
+    checkpoint: Path, network: CoarseNetwork, model_name: str, weights: str | Path, notes: Mapping[str, str]
+) -> None:
+    """Write the mean of the weights that a checkpoint holds."""
+    result = CoarseNetwork(network.spec)
+    content = read_pickled(checkpoint)
+    result.load_state_dict(content["average"])
+    save_network(weights, result, model_name, {**notes, "step": str(content["step"])})
+
+
+def open_sets(files: TrainingFiles, settings: TrainSettings, model: MorphableModel) -> TrainingSets:
+    """Open the packed shards and check that there is something to learn.
+
+    Raises:
+        ConfigurationError: fewer images than a batch norm needs, none to validate on, or supervised
+            training without labels.
+    """
+    both = set(files.train) & set(files.validation)
+    train = PackedShards(files.train, without=files.held_out)
+    only = files.held_out if both else None
+    validation = PackedShards(files.validation, names=only)
+    if len(train) < max(LEAST_IMAGES, settings.batch // 8):
+        raise ConfigurationError(
+            f"train_coarse.train: {len(train)} images are too few",
+            f"at least {max(LEAST_IMAGES, settings.batch // 8)} for batches of {settings.batch}",
+            f"{len(train)} in {len(files.train)} shards",
+            "add photo sets or synthetic sets to train_coarse.train, or lower train_coarse.batch",
+        )
+    if not len(validation):
+        raise ConfigurationError(
+            "train_coarse.validation: there is no image to validate on",
+            "a set, or held-out photos of the training sets",
+            f"{len(files.validation)} shards without one",
+            "name a set in train_coarse.validation, or raise split_dataset.val_share",
+        )
+    labelled = any(bool(shard["labelled"].any()) for shard in train.shards)
+    if not labelled and settings.rendered_share == 0:
+        raise ConfigurationError(
+            "train_coarse.rendered_share: 0 leaves nothing to learn from",
+            "labels (synthetic sets), or a share above 0",
+            "photos without labels",
+            "set train_coarse.rendered_share to 1",
+        )
+    any_labels = labelled or any(bool(shard["labelled"].any()) for shard in validation.shards)
+    if not (any_labels and isinstance(model, LinearModel)):
+        return TrainingSets(train, validation, None)
+    cpu = model.to("cpu")
+    assert isinstance(cpu, LinearModel)
+    return TrainingSets(train, validation, mirror_map(cpu, label_maker(cpu)))
+
+
+def needs_identity(settings: TrainSettings) -> bool:
+    """Whether the perceptual term is computed."""
+    return settings.rendered_share > 0 and settings.hybrid.perceptual > 0
+
+
+def start_from(path: Path, network: CoarseNetwork, model: MorphableModel, model_name: str) -> None:
+    """Fill `network` from weights of ours, from Deep3D's `epoch_*.pth` or from a backbone of torchvision.
+
+    Raises:
+        FormatError: the file fits none of them.
+    """
+    if path.suffix.lower() == ".pth" and "conv1.weight" in read_pickled(path):
+        load_backbone(path, network)
+        return
+    found = load_network(path, model, model_name)
+    differing = {
+        name: (getattr(found.spec, name), getattr(network.spec, name))
+        for name in ("backbone", "width", "single_layer", "colors")
+        if getattr(found.spec, name) != getattr(network.spec, name)
+    }
+    if differing:
+        name, (there, here) = next(iter(differing.items()))
+        raise ConfigurationError(
+            f"train_coarse.network.{name} is not that of the weights to start from",
+            f"{there}, as in {path}",
+            str(here),
+            f"set train_coarse.network.{name} to {there}, or start from other weights",
+        )
+    network.load_state_dict(found.state_dict())

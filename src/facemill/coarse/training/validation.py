@@ -1,0 +1,94 @@
+"""How good a network is on images it was not trained on, in figures and in pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from facemill.coarse.networks.coarse_network import CoarseNetwork, prediction_of, unknowns_of
+from facemill.coarse.training.batches import PackedShards, TrainingBatch, batch_from, collate
+from facemill.coarse.training.objective import TrainingObjective, network_input
+from facemill.coarse.training_settings import TrainSettings
+from facemill.geometry.camera import DEEP3D_SIZE, deep3d_crop_camera
+from facemill.geometry.image import resize
+from facemill.rendering.rasterize import interpolate, rasterize
+
+BATCH = 64
+
+
+def validate(
+    network: CoarseNetwork, objective: TrainingObjective, images: PackedShards, settings: TrainSettings
+) -> dict[str, float]:
+    """Means over `validation_images` images, spread evenly over the set, without augmentation.
+
+    Returns:
+        landmark_error: mean distance of the inner 51, share of the outer-eye distance. Where there are
+        labels: shape_rms, mm, the root of the mean `ShapeForm` error, and shape_ratio, that to the mean
+        face's. Empty for an empty set.
+    """
+    rows: dict[str, list[Tensor]] = {}
+    for batch in batches_of(images, spread(len(images), settings.validation_images), network):
+        measured = objective.measures(predict_numbers(network, batch), batch)
+        for name, value in measured.items():
+            rows.setdefault(name, []).append(value.cpu())
+    means = {name: float(torch.cat(parts).nanmean()) for name, parts in rows.items()}
+    shape, mean_face = means.pop("shape_error", np.nan), means.pop("mean_face_error", np.nan)
+    if np.isfinite(shape):
+        means |= {"shape_rms": shape**0.5, "shape_ratio": (shape / mean_face) ** 0.5}
+    return means
+
+
+def predict_numbers(network: CoarseNetwork, batch: TrainingBatch) -> Tensor:
+    """The network's numbers for a batch, without gradients."""
+    with torch.inference_mode():
+        pictures = network_input(batch.crops, network.spec)
+        return network(pictures.contiguous(memory_format=torch.channels_last)).float()
+
+
+def batches_of(images: PackedShards, numbers: list[int], network: CoarseNetwork) -> Iterator[TrainingBatch]:
+    """Images of a set in batches, on the network's device."""
+    device = next(network.parameters()).device
+    for begin in range(0, len(numbers), BATCH):
+        yield batch_from(collate([images[number] for number in numbers[begin : begin + BATCH]]), device)
+
+
+def spread(count: int, most: int) -> list[int]:
+    """At most `most` of 0 .. count - 1, evenly.
+
+    >>> spread(10, 4)
+    [0, 2, 5, 7]
+    """
+    chosen = min(count, most)
+    return [count * place // chosen for place in range(chosen)]
+
+
+def draw_faces(
+    network: CoarseNetwork, objective: TrainingObjective, images: PackedShards, settings: TrainSettings
+) -> NDArray[np.uint8]:
+    """A sheet of some validation images: a row each with the crop, the render on it, and the bare shape."""
+    (batch,) = batches_of(images, spread(len(images), settings.pictures), network)
+    coefficients = unknowns_of(prediction_of(predict_numbers(network, batch), network.spec), network.spec)
+    stage = objective.stage
+    with torch.no_grad():
+        decoded = stage.decoder(coefficients)
+        triangles = stage.decoder.model.topology.triangles
+        size = (DEEP3D_SIZE, DEEP3D_SIZE)
+        camera = deep3d_crop_camera(dtype=decoded.vertices.dtype, device=decoded.vertices.device)
+        fragments = rasterize(decoded.vertices, triangles, camera.intrinsics, size, cull_backfaces=True)
+        facing = decoded.normals[..., 2:].clamp(min=0).expand(-1, -1, 3)
+        drawn = interpolate(
+            fragments, fragments.barycentrics, torch.cat((decoded.colors, facing), -1), triangles
+        )
+    sheet = []
+    for row in range(len(batch)):
+        crop = batch.crops[row].cpu().numpy()
+        large = crop if crop.shape[0] == DEEP3D_SIZE else resize(crop, size, "bilinear").image
+        mask = fragments.mask[row, :, :, None].cpu().numpy()
+        laid = np.where(mask, drawn[row, :, :, :3].cpu().numpy(), large)
+        grey = np.where(mask, 0.15 + 0.8 * drawn[row, :, :, 3:].cpu().numpy(), 1.0)
+        sheet.append(np.concatenate((large, laid, grey), axis=1))
+    return np.rint(255 * np.concatenate(sheet).clip(0, 1)).astype(np.uint8)
