@@ -1,8 +1,9 @@
 """Photo stages: processor time per photo of the whole chain, against what it cannot avoid.
 
 The peer is one full decoding of each photo by Pillow plus the time inside dlib's own calls, measured in the
-same run; loading the models (once per shard) is a row of its own. (Two stages need the pixels, so a PNG is
-decoded twice; a large JPEG costs less than one full decoding, because it is decoded at a smaller scale.)
+same run; loading the models (once per shard) is a row of its own. (Two stages need the pixels: a PNG is
+decoded whole and then down to the crop's last row, a large JPEG twice at a smaller scale, for less than one
+full decoding.)
 
     python tests/benchmarks/run_all.py photos
 """
