@@ -24,6 +24,7 @@ from facemill.synthesis.accessory import (
 )
 from facemill.synthesis.accessory import SKIN as SKIN_LABEL
 from facemill.synthesis.anatomy import Anatomy
+from facemill.synthesis.beard import beard
 from facemill.synthesis.clothes import face_mask, neck_line, scarf, top
 from facemill.synthesis.glasses import glasses
 from facemill.synthesis.hair import hair
@@ -93,7 +94,7 @@ def random_accessories(
     chances: Chances | None = None,
     tresses: Accessory | None = None,
 ) -> tuple[Accessory, ...]:
-    """Hair as the person wears it, clothes, and by chance a hat, glasses, a hand, a mask or a scarf.
+    """Hair, beard and clothes, and by chance a hat, glasses, a hand, a mask or a scarf.
 
     Args:
         shape: (V, 3) `population.shape` of the person with the expression of the photograph.
@@ -117,6 +118,9 @@ def random_accessories(
         style = hair(wardrobe.grid, shape, person.traits.hair, person.complexion.hair, own, pressed)
     if style is not None and not (drawn["hat"] and worn[0].name == "hat_hood"):
         worn.append(style)
+    whiskers = beard(anatomy, person, shape)
+    if whiskers is not None and not drawn["mask"]:
+        worn.append(whiskers)
     if drawn["top"]:
         worn.append(top(shape, wardrobe.neck, random))
     if drawn["scarf"]:

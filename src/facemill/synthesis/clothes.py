@@ -111,8 +111,8 @@ def face_mask(shape: NDArray, landmarks: NDArray, skin: NDArray, random: np.rand
     x = marks[30, 0] + half * across
     y = top_y + (low_y - top_y) * share - (8.0 * (1 - share) - 10.0 * share) * across**2
     places = np.stack([x, y], axis=-1).reshape(-1, 2)
-    floor = HeightMap(solid[:, :2], solid[:, 2]).over(places, 1.6).reshape(rows, columns)
-    floor = np.where(np.isfinite(floor), floor, np.min(floor[np.isfinite(floor)])) + 1.2
+    floor = HeightMap(solid[:, :2], solid[:, 2]).over(places, 2.6).reshape(rows, columns)
+    floor = np.where(np.isfinite(floor), floor, np.min(floor[np.isfinite(floor)])) + 1.8
     cloth = floor.copy()
     for _ in range(160):  # stretched cloth smooths itself but cannot sink below what it covers
         mean = 0.25 * (cloth[:-2, 1:-1] + cloth[2:, 1:-1] + cloth[1:-1, :-2] + cloth[1:-1, 2:])

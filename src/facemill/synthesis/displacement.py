@@ -20,14 +20,13 @@ from facemill.runtime.seeds import seed_of
 from facemill.synthesis.anatomy import Anatomy
 from facemill.synthesis.folds import Fold, FrontSurface, folds_of, strengths_to_depth
 from facemill.synthesis.loops import along_line
-from facemill.synthesis.relief import furrows, pores
+from facemill.synthesis.relief import FINE, PORE_CELL, furrows, pores
 from facemill.synthesis.surfaces import Surface
 
 if TYPE_CHECKING:
     from facemill.synthesis.identities import Person
 
 _REACH = 4.0  # widths
-_RELIEF_SPACING = 0.9  # mm: coarser meshes carry neither pores nor furrows
 
 
 class FoldMap:
@@ -139,7 +138,7 @@ def _profile(
 
 
 def _relief(surface: Surface, person: Person) -> NDArray[np.float64]:
-    """(n,) mm: unevenness of centimetres and millimetres, and below a spacing of 0.9 mm pores and furrows."""
+    """(n,) mm: unevenness of centimetres and millimetres, and below a spacing of `FINE` pores and furrows."""
     random = person.random("relief")
     points, rest = surface.points, surface.rest
     strength = 0.5 + 0.8 * person.age + 0.5 * random.random()
@@ -149,7 +148,7 @@ def _relief(surface: Surface, person: Person) -> NDArray[np.float64]:
     away = smooth_step(np.minimum(points.upper_lid.distance, points.lower_lid.distance), 1.0, 4.0)
     uneven = 0.10 * smooth_noise(rest, 9.0, random, 24) + 0.045 * smooth_noise(rest, 4.0, random, 24)
     relief = strength * uneven * smooth_step(points.mouth.distance, 1.0, 6.0)
-    if surface.spacing < _RELIEF_SPACING:
+    if surface.spacing < FINE:
         seed = seed_of(person.seed, "pores")
         blur = float(np.clip(0.25 / surface.spacing, 0, 1))
         greasy = np.clip(
@@ -157,8 +156,8 @@ def _relief(surface: Surface, person: Person) -> NDArray[np.float64]:
         )
         hairless = 1 - points.lips
         active = np.flatnonzero(skin > 0)
-        depth = random.uniform(0.03, 0.075) * blur
-        pits = pores(rest[active], 1.25, max(0.24, 0.6 * surface.spacing), seed)
+        depth = random.uniform(0.045, 0.09) * blur
+        pits = pores(rest[active], PORE_CELL, max(0.24, 0.6 * surface.spacing), seed)
         net = furrows(rest[active], 0.95, seed + 1) * random.uniform(0.008, 0.02) * blur
         relief[active] -= (depth * greasy[active] * pits + net) * hairless[active]
         stripes = np.cos(2 * np.pi * (rest[active, 0] + 0.5 * smooth_noise(rest[active], 2.5, random)) / 1.7)

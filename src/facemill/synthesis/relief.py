@@ -6,6 +6,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+FINE = 0.9  # mm: surfaces of a wider spacing carry neither pores nor furrows
+PORE_CELL = 1.25  # mm between pores
+
 
 def pores(position: NDArray, cell: float, radius: float, seed: int) -> NDArray[np.float32]:
     """0 between pores .. 1 in the middle of one: a pit of Gaussian shape per cell of space.
