@@ -101,7 +101,7 @@ def _street(random: np.random.Generator, height: int, width: int) -> Picture:
 
 
 def _garden(random: np.random.Generator, height: int, width: int) -> Picture:
-    leaves = random.uniform([0.14, 0.20, 0.08], [0.40, 0.46, 0.26]).astype(np.float32)
+    leaves = random.uniform([0.20, 0.26, 0.13], [0.42, 0.46, 0.32]).astype(np.float32)
     texture = np.clip(1 + _noise(random, (height, width), 5, 0.45), 0.1, 2.2)[..., None]
     picture = leaves * texture
     if random.random() < 0.6:

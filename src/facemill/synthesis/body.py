@@ -95,10 +95,12 @@ class Studio:
         normals = area_normals(vertices, self.triangles)
         gloss, roughness, scatter = self._materials(person, random)
         base = vertices[: len(person.base_shape)]
-        hair = random_accessories(population, person, vertices, person.random("hair"), _HAIR_ALONE)
-        blockers = [base, *(thing.vertices for thing in hair)]
-        tables = [self.coarse, *(thing.triangles + len(base) for thing in hair)]
-        maps = SkyMaps(np.concatenate(blockers), np.concatenate(tables))
+        hair = self._hair(person, vertices)
+        blockers, table = base, self.coarse
+        if hair is not None:
+            blockers = np.concatenate([base, hair.vertices])
+            table = np.concatenate([self.coarse, hair.triangles + len(base)])
+        maps = SkyMaps(blockers, table, closed=True, wanted=_STEEP < 0.3)
         sky = maps.open_share(vertices, normals) * _ABOVE_SHOULDERS
         sky[self.regions["eyeballs"]] *= _UNDER_LIDS
         layer = Layer(
@@ -114,17 +116,22 @@ class Studio:
             sky.astype(np.float32),
         )
         hair_sky = np.ones((0, COUNT), np.float32)
-        if hair:
-            tresses = layer_of(hair[0])
+        if hair is not None:
+            tresses = layer_of(hair)
             hair_sky = maps.open_share(tresses.vertices, tresses.normals)
         return Body(
             person,
             layer,
             layer.colours[self.regions["neck"]].mean(axis=0),
             maps,
-            hair[0] if hair else None,
+            hair,
             hair_sky,
         )
+
+    def _hair(self, person: Person, vertices: NDArray[np.float32]) -> Accessory | None:
+        """The hair of the head as it lies without a hat; None on bald heads."""
+        worn = random_accessories(self.population, person, vertices, person.random("bare"), _HAIR_ALONE)
+        return next((thing for thing in worn if thing.label == HAIR), None)
 
     def _materials(
         self, person: Person, random: np.random.Generator

@@ -21,6 +21,7 @@ from facemill.synthesis.render import SAMPLES, Drawing, depth_map, draw
 from facemill.synthesis.sensor import GAMMA, Sensor, decode_jpeg, develop, encode_jpeg, gains_of, linear_of
 
 _HIDDEN_BY = 4.0  # millimetres by which something must lie before a landmark to hide it
+_BEHIND = {"flash": (0.05, 0.5), "back": (1.2, 4.0), "lamp": (0.2, 1.2)}
 _METERED = np.array([[0.0, 0.0, 1.0], [0.5, 0.0, 0.87], [-0.5, 0.0, 0.87], [0.0, 0.5, 0.87]])
 
 
@@ -104,9 +105,12 @@ def photograph(
     """
     view, sensor = scene.view, scene.sensor
     head, whole = scene.layers[0], join(scene.layers)
-    background = linear_of(random_background(random, view.size))
-    drawing = draw(whole, view, scene.lights, background)
     metered = scene.lights.diffuse(_METERED).mean(axis=0)
+    # What stands behind is lit by much the same light.
+    low, high = _BEHIND.get(scene.lights.kind, (0.5, 1.5))
+    background = linear_of(random_background(random, view.size))
+    background *= (random.uniform(low, high) * metered).astype(np.float32)
+    drawing = draw(whole, view, scene.lights, background)
     points, depths = landmarks(head.vertices, view)
     gains = gains_of(sensor, metered, _brightness(head))
     jpeg = encode_jpeg(develop(drawing.light, gains, sensor, random), sensor)

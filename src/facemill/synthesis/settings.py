@@ -124,11 +124,11 @@ class SynthesizePhotosSettings(Settings):
         description="Standard deviation of the five points that place a crop, px of the 224 crop.",
     )
     accessories: float = Field(
-        default=1.0,
+        default=0.6,
         ge=0,
-        le=4,
-        description="How often hats, glasses, hands, masks and scarves are worn, times the usual: at 1 every "
-        "second photograph shows one of them.",
+        le=2,
+        description="How often hats, glasses, hands, masks and scarves are seen: at 1 on every second "
+        "photograph, at 0 never.",
     )
 
 

@@ -98,7 +98,7 @@ class Studies:
         turned = -np.array([view.pitch, view.yaw, view.roll]) * (1 - follows)
         turned = np.clip(turned + random.normal(0, 3, 3), -45, 45)
         turn = matrix_from_euler_deep3d(torch.from_numpy(np.deg2rad(turned))).numpy()
-        return torso(head, self.ring, random_garment(random), turn, body.tone)
+        return torso(head, self.ring, random_garment(random), turn, body.tone, body.maps)
 
 
 def _chances(factor: float) -> Chances:

@@ -34,22 +34,32 @@ class SkyMaps:
     Args:
         blockers: (b, 3) vertices, head frame; triangles: (m, 3).
         size: pixels of a map's side.
+        closed: only front sides block: faster, right for a closed surface.
+        wanted: (COUNT,) bool; directions that are not wanted count as open.
     """
 
-    def __init__(self, blockers: NDArray, triangles: NDArray, size: int = MAP_SIZE) -> None:
+    def __init__(
+        self,
+        blockers: NDArray,
+        triangles: NDArray,
+        size: int = MAP_SIZE,
+        closed: bool = False,
+        wanted: NDArray[np.bool_] | None = None,
+    ) -> None:
         self._centre = 0.5 * (blockers.min(axis=0) + blockers.max(axis=0)).astype(np.float32)
         self._radius = float(np.linalg.norm(blockers - self._centre, axis=1).max()) + 1.0
         self._scale = (size - 1) / (2 * self._radius)
         table = np.ascontiguousarray(triangles, dtype=np.int64)
+        self._columns = [column for column in range(COUNT) if wanted is None or wanted[column]]
         self._heights: list[NDArray[np.float32]] = []
-        for frame in _FRAMES:
+        for frame in _FRAMES[self._columns]:
             flat = (blockers - self._centre) @ frame.T
             x, y = ((flat[:, axis] + self._radius) * self._scale for axis in (0, 1))
             # The rasteriser keeps the largest of what it takes for 1/depth: here the height above a plane
             # behind everything.
             height = flat[:, 2] + 2 * self._radius
             screen = Screen(*(np.ascontiguousarray(column, dtype=np.float64) for column in (x, y, height)))
-            inverse = rasterize_screens([screen], table, (size, size), np.dtype(np.float32), False, 1).depth
+            inverse = rasterize_screens([screen], table, (size, size), np.dtype(np.float32), closed, 1).depth
             self._heights.append(1.0 / inverse[0] - 2 * self._radius)
 
     def open_share(self, points: NDArray, normals: NDArray) -> NDArray[np.float32]:
@@ -64,8 +74,10 @@ class SkyMaps:
         visible = np.ones((len(points), COUNT), np.float32)
         shifted = np.ascontiguousarray(points - self._centre, dtype=np.float32)
         facing = np.ascontiguousarray(normals, dtype=np.float32)
-        for column, (frame, heights) in enumerate(zip(_FRAMES, self._heights, strict=True)):
-            mark_open(shifted, facing, frame, heights, self._radius, self._scale, _BIAS, visible, column)
+        for column, heights in zip(self._columns, self._heights, strict=True):
+            mark_open(
+                shifted, facing, _FRAMES[column], heights, self._radius, self._scale, _BIAS, visible, column
+            )
         return visible
 
 
@@ -115,11 +127,11 @@ def mark_open(
 
 
 def _across(direction: NDArray) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Two unit vectors at right angles to a unit vector and to each other."""
+    """The axes of a picture taken against a unit direction: to the right, and down."""
     helper = np.array([0.0, 1.0, 0.0] if abs(direction[1]) < 0.9 else [1.0, 0.0, 0.0])
     across = np.cross(helper, direction)
     across /= np.linalg.norm(across)
-    return across.astype(np.float32), np.cross(direction, across).astype(np.float32)
+    return across.astype(np.float32), np.cross(across, direction).astype(np.float32)
 
 
-_FRAMES = [np.stack([*_across(direction), direction]) for direction in DIRECTIONS]
+_FRAMES = np.stack([np.stack([*_across(direction), direction]) for direction in DIRECTIONS])

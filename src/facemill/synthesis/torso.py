@@ -11,7 +11,7 @@ from scipy.interpolate import PchipInterpolator
 from facemill.models.head_builder.skin import smooth_noise
 from facemill.synthesis.accessory import CLOTHES, SKIN
 from facemill.synthesis.layers import Layer, area_normals
-from facemill.synthesis.sky import COUNT
+from facemill.synthesis.sky import COUNT, SkyMaps
 
 _ROWS_OF_SKIN, _ROWS_OF_CLOTH = 14, 26
 _FINE = 96  # steps in which the outline is evaluated
@@ -92,7 +92,9 @@ def neck_ring(triangles: NDArray, height: NDArray) -> NDArray[np.int64]:
     return min(rings, key=lambda ring: float(height[ring].mean()))
 
 
-def torso(head: Layer, ring: NDArray[np.int64], garment: Garment, turn: NDArray, tone: NDArray) -> Layer:
+def torso(
+    head: Layer, ring: NDArray[np.int64], garment: Garment, turn: NDArray, tone: NDArray, maps: SkyMaps
+) -> Layer:
     """The layer below the ring of a head.
 
     Args:
@@ -100,6 +102,7 @@ def torso(head: Layer, ring: NDArray[np.int64], garment: Garment, turn: NDArray,
         ring: of `neck_ring`.
         turn: (3, 3) rotation of the shoulders within the head frame.
         tone: (3,) colour of the skin of the throat.
+        maps: of what keeps the sky from the shoulders.
     """
     random = np.random.default_rng(garment.seed)
     top = head.vertices[ring].astype(np.float64)
@@ -130,7 +133,7 @@ def torso(head: Layer, ring: NDArray[np.int64], garment: Garment, turn: NDArray,
     weight = np.clip(share / 0.45, 0, 1)[..., None]
     weight = weight * weight * (3 - 2 * weight)
     points += weight * ((points - _PIVOT) @ turn.T + _PIVOT - points)
-    return _layer(head, ring, garment, random, points.astype(np.float32), share, cloth, tone)
+    return _layer(head, ring, garment, random, points.astype(np.float32), share, cloth, tone, maps)
 
 
 def _layer(
@@ -142,6 +145,7 @@ def _layer(
     share: NDArray,
     cloth: NDArray[np.bool_],
     tone: NDArray,
+    maps: SkyMaps,
 ) -> Layer:
     """Triangles and materials of a grid of points (rows, ring, 3); tone: (3,) of the skin."""
     rows, count = points.shape[:2]
@@ -161,8 +165,9 @@ def _layer(
     dyed = garment.colours[0] + pattern[..., None] * (garment.colours[1] - garment.colours[0])
     uneven = 1 + garment.weave * random.standard_normal((rows, count, 1))
     colours = np.where(cloth[:, None, None], dyed * uneven, skin)
-    openness = np.clip(0.15 + 1.6 * share, 0, 1)[..., None]
-    sky = head.sky[ring] + (openness - head.sky[ring]) * np.clip(share * 6, 0, 1)[..., None]
+    # Near the cut the coarse maps would see the neck in its own way.
+    seen = maps.open_share(flat, normals).reshape(rows, count, COUNT)
+    sky = head.sky[ring] + (seen - head.sky[ring]) * np.clip(share * 5, 0, 1)[..., None]
     on_cloth = np.repeat(cloth, count)
     return Layer(
         flat,

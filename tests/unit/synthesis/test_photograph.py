@@ -16,7 +16,7 @@ from facemill.synthesis.lighting import Lamp, Lights
 from facemill.synthesis.photograph import Landmarks, Scene, photograph
 from facemill.synthesis.render import depth_map, draw
 from facemill.synthesis.sensor import random_sensor
-from facemill.synthesis.sky import COUNT
+from facemill.synthesis.sky import COUNT, DIRECTIONS, SkyMaps
 from facemill.synthesis.torso import neck_ring, random_garment, torso
 
 GREY = Lights(
@@ -160,7 +160,8 @@ def test_shoulders_join_the_neck_and_turn(studio, head):
     garment = random_garment(np.random.default_rng(0))
     quarter = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
     tone = np.full(3, 0.5, np.float32)
-    straight, turned = (torso(head, ring, garment, turn, tone) for turn in (np.eye(3), quarter))
+    maps = SkyMaps(head.vertices, studio.triangles, wanted=DIRECTIONS[:, 1] > 0.9)
+    straight, turned = (torso(head, ring, garment, turn, tone, maps) for turn in (np.eye(3), quarter))
     assert_allclose(straight.vertices[: len(ring)], head.vertices[ring], atol=1e-3)
     assert_allclose(turned.vertices[: len(ring)], head.vertices[ring], atol=1e-3)
     below = straight.vertices[:, 1] < -300
