@@ -1,13 +1,14 @@
 """Meshes, coefficients, landmarks and pictures of each face of a shard, one folder per photo.
 
-input: faces (reconstruct_coarse table), arrays (reconstruct_coarse .npz), model
+input: faces (reconstruct_coarse table), arrays (reconstruct_coarse .npz), model,
+    whole (a model with more of the head, or the same)
 output: table
 params: settings, photo_folder, crops_folder (align_faces/<shard>), folder (coarse/<set>)
 """
 
 from facemill.coarse.export import PhotoSource, export_coarse
 from facemill.coarse.export_settings import ExportSettings
-from facemill.models.files import load_model
+from facemill.models.sources import load_models
 from facemill.photos.plan import name_of_text
 from facemill.photos.reading import read_photo
 from facemill.runtime.devices import use_threads
@@ -17,10 +18,12 @@ from facemill.runtime.tables import read_table, write_table
 
 log_to(snakemake.log[0])
 use_threads(snakemake.threads)
+model, whole = load_models(snakemake.input.model, snakemake.input.whole)
 table = export_coarse(
     table=read_table(snakemake.input.faces),
     arrays=load_arrays(snakemake.input.arrays),
-    model=load_model(snakemake.input.model),
+    model=model,
+    whole=whole,
     crops_folder=snakemake.params.crops_folder,
     originals=PhotoSource(snakemake.params.photo_folder, name_of_text, read_photo),
     output_folder=snakemake.params.folder,

@@ -37,6 +37,7 @@ rule export_coarse:
         arrays=rules.reconstruct_coarse.output.arrays,
         crops=f"{RESULTS}/photos/{{set}}/align_faces/{{shard}}",
         model=rules.prepare_model.output.model,
+        whole=plan.whole_head,
     output:
         table=f"{RESULTS}/coarse/{{set}}/export_coarse/{{shard}}.parquet",
     log:
@@ -74,6 +75,7 @@ rule export_photo:
             "photos/{set}/align_faces/{shard}", wildcards
         ),
         model=rules.prepare_model.output.model,
+        whole=plan.whole_head,
     output:
         mesh=f"{RESULTS}/coarse/{{set}}/{{photo}}/mesh.obj",
         plain=f"{RESULTS}/coarse/{{set}}/{{photo}}/mesh_plain.obj",

@@ -69,6 +69,7 @@ class _Exporter:
     """What all faces of a shard share, prepared once."""
 
     decoder: FaceDecoder
+    whole: MorphableModel
     atlas: Atlas
     coefficients: Coefficients
     row_of_photo: Mapping[str, int]
@@ -88,6 +89,7 @@ def export_coarse(
     settings: ExportSettings,
     photos: Iterable[str] | None = None,
     strict: bool = False,
+    whole: MorphableModel | None = None,
 ) -> pd.DataFrame:
     """Write `<output_folder>/<photo>/` for each `ok` row; the files are those of docs/export_coarse.md.
 
@@ -99,18 +101,22 @@ def export_coarse(
         crops_folder: holds `<photo>.png`, the aligned crops.
         photos: only these photos; then what goes wrong with them is raised.
         strict: let unforeseen exceptions through (tests do).
+        whole: a model with the same coefficients and more of the head, for `neutral.obj`; `model` when None.
     Returns:
         `table`, or the rows of `photos`, with the column `folder`.
     Raises:
         FacemillError: one of `photos` is not in the table, was not reconstructed, or cannot be read any more.
         FormatError: `arrays` lacks a field or an `ok` photo.
-        ValueError: the model lacks a landmark or an atlas.
+        ValueError: the model lacks a landmark or an atlas, or `whole` has other coefficients.
     """
+    whole = whole or model
+    _check_whole(whole, model)
     if photos is not None:
         photos, strict = list(photos), True
         table = _named(table, photos)
     exporter = _Exporter(
         FaceDecoder(model),
+        whole,
         prepare_atlas(model.topology, settings.texture_size),
         _coefficients(arrays),
         _rows(table, arrays),
@@ -119,8 +125,6 @@ def export_coarse(
         Path(output_folder),
         settings,
     )
-    if int(model.topology.now_landmarks.min()) < 0:
-        raise ValueError("model: expected a vertex for each of the 7 landmarks of NoW, found one without")
     result = map_photos(table, partial(_export_row, exporter=exporter), COLUMNS, strict)
     return result if photos is None else _named(result, photos)
 
@@ -137,6 +141,7 @@ def _export_row(row: Mapping[str, Any], exporter: _Exporter) -> dict[str, str]:
     folder = exporter.output_folder / name
     with atomic_folder(folder) as partial_folder:
         write_face(partial_folder, face, exporter.atlas, photo, crop, exporter.settings)
+        write_neutral(partial_folder, exporter.whole, face.coefficients)
     return {"folder": str(folder)}
 
 
@@ -148,7 +153,7 @@ def write_face(
     crop: NDArray[np.uint8],
     settings: ExportSettings,
 ) -> None:
-    """Write all files of one face into `folder`, which exists.
+    """Write all files of one face into `folder`, which exists, but those of `write_neutral`.
 
     Args:
         photo: (H, W, 3) the whole upright original.
@@ -157,8 +162,20 @@ def write_face(
     topology = atlas.topology
     texture = face_texture(face, atlas, photo)
     _write_surfaces(folder, face, topology, texture, settings.texture_quality)
-    _write_numbers(folder, face, topology, photo.shape[:2], settings.closeup_side)
+    _write_numbers(folder, face, photo.shape[:2], settings.closeup_side)
     _write_pictures(folder, face, topology, texture, photo, crop, settings)
+
+
+def write_neutral(folder: Path, whole: MorphableModel, coefficients: Coefficients) -> None:
+    """Write `neutral.obj`, the whole head without expression, and NoW's seven points on it.
+
+    Args:
+        coefficients: of a batch of one.
+    """
+    with torch.no_grad():
+        shape = whole.shape(coefficients.identity, torch.zeros_like(coefficients.expression))[0].double()
+    write_obj(folder / "neutral.obj", Mesh(shape.numpy(), whole.topology.triangles.numpy()))
+    _write_points(folder / "now_landmarks.txt", shape[whole.topology.now_landmarks].numpy())
 
 
 def _write_surfaces(
@@ -170,13 +187,10 @@ def _write_surfaces(
     textured = Mesh(shape, triangles, None, topology.uv.double().numpy(), topology.uv_triangles.numpy())
     write_obj(folder / "mesh.obj", Mesh(shape, triangles, face.albedo.double().numpy()))
     write_obj(folder / "mesh_plain.obj", plain)
-    write_obj(folder / "neutral.obj", plain.with_vertices(face.neutral.double().numpy()))
     write_glb(folder / "mesh.glb", textured, texture, "JPEG", quality)
 
 
-def _write_numbers(
-    folder: Path, face: PosedFace, topology: Topology, photo_size: tuple[int, ...], closeup_side: int
-) -> None:
+def _write_numbers(folder: Path, face: PosedFace, photo_size: tuple[int, ...], closeup_side: int) -> None:
     found = face.coefficients
     values = {
         name: getattr(found, name)[0].double().numpy()
@@ -201,7 +215,6 @@ def _write_numbers(
     _write_points(folder / "landmarks68.txt", face.landmarks68_photo)
     _write_points(folder / "landmarks68_crop.txt", face.landmarks68_crop)
     _write_points(folder / "landmarks68_3d.txt", face.landmarks68_3d)
-    _write_points(folder / "now_landmarks.txt", face.neutral[topology.now_landmarks].double().numpy())
 
 
 def _write_pictures(
@@ -239,6 +252,17 @@ def _bounded(photo: NDArray[np.uint8], camera: Camera, longest: int) -> tuple[ND
         return photo, camera
     resized = resize(photo, (max(1, round(height * scale)), max(1, round(width * scale))))
     return np.asarray(resized.image), camera.cropped(torch.from_numpy(resized.resized_from_image))
+
+
+def _check_whole(whole: MorphableModel, model: MorphableModel) -> None:
+    if int(whole.topology.now_landmarks.min()) < 0:
+        raise ValueError("model: expected a vertex for each of the 7 landmarks of NoW, found one without")
+    counts = [(m.identity_count, m.expression_count) for m in (model, whole)]
+    if counts[0] != counts[1]:
+        raise ValueError(
+            f"whole: expected {counts[0]} identity and expression coefficients as the model has, "
+            f"found {counts[1]}"
+        )
 
 
 def _coefficients(arrays: Mapping[str, NDArray]) -> Coefficients:

@@ -23,7 +23,6 @@ class PosedFace:
     Attributes:
         coefficients: of a batch of one.
         shape: (V, 3) millimetres, head frame: identity and expression, not posed.
-        neutral: (V, 3) the same with expression 0.
         normals: (V, 3) unit normals of the posed head (y up, z towards the camera), as lighting expects them.
         albedo: (V, 3) clipped to 0..1.
         colors: (V, 3) lit as in the photo, clipped to 0..1.
@@ -36,7 +35,6 @@ class PosedFace:
 
     coefficients: Coefficients
     shape: Tensor
-    neutral: Tensor
     normals: Tensor
     albedo: Tensor
     colors: Tensor
@@ -70,7 +68,6 @@ def pose_face(decoder: FaceDecoder, coefficients: Coefficients, photo_from_crop:
         raise ValueError(f"coefficients: expected one face, found {len(coefficients)}")
     with torch.no_grad():
         decoded = decoder(coefficients)
-        neutral = decoder.model.shape(coefficients.identity, torch.zeros_like(coefficients.expression))
     if not bool(torch.isfinite(decoded.vertices).all() and torch.isfinite(decoded.colors).all()):
         raise ValueError("coefficients: the face they describe has positions or colours that are no numbers")
     camera = camera_of_head(decoder.camera, coefficients)
@@ -78,7 +75,6 @@ def pose_face(decoder: FaceDecoder, coefficients: Coefficients, photo_from_crop:
     return PosedFace(
         coefficients,
         decoded.shape[0],
-        neutral[0],
         decoded.normals[0],
         decoded.albedo[0].clamp(0, 1),
         decoded.colors[0].clamp(0, 1),

@@ -7,7 +7,18 @@ from pathlib import Path
 
 from facemill.models.files import FORMAT, check_format, load_model, save_model
 from facemill.models.head import HEAD_FORMAT, load_head
+from facemill.models.morphable import BilinearModel, LinearModel
 from facemill.runtime.files import atomic_path, load_arrays
+
+
+def load_models(*paths: str | Path) -> tuple[LinearModel | BilinearModel, ...]:
+    """The model of each path, float32 on the CPU; a path given twice is read once.
+
+    Raises:
+        FormatError: see `load_model`.
+    """
+    known = {str(path): load_model(path) for path in dict.fromkeys(map(str, paths))}
+    return tuple(known[str(path)] for path in paths)
 
 
 def prepare_model(source: str | Path, output: str | Path) -> None:

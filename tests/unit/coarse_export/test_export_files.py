@@ -66,6 +66,19 @@ def test_neutral_face_has_no_expression_and_now_landmarks_lie_on_it(model, expor
     assert_allclose(points(exported, "now_landmarks.txt"), expected[model.topology.now_landmarks], atol=1e-4)
 
 
+def test_neutral_face_is_that_of_the_whole_head_where_the_model_is_a_crop(model, exported):
+    ids = torch.arange(model.vertex_count).flip(0)
+    whole = model.subset(ids)  # the same vertices in another order stand for more of the head
+    exported.again("whole", whole=whole, photos=["ann"])
+    folder = exported.folder.parent / "whole" / "ann"
+    expected = ann_shape(model, exported, expression=False)
+    assert_allclose(read_obj(folder / "neutral.obj").vertices, expected[ids.numpy()], atol=1e-3)
+    landmarks = np.loadtxt(folder / "now_landmarks.txt")
+    assert_allclose(landmarks, expected[model.topology.now_landmarks], atol=1e-4)
+    mesh = read_obj(folder / "mesh_plain.obj").vertices
+    assert_allclose(mesh, read_obj(exported.folder / "ann" / "mesh_plain.obj").vertices)
+
+
 def test_camera_takes_the_3d_landmarks_to_those_of_photo_and_crop(exported):
     camera = json.loads((exported.folder / "ann" / "camera.json").read_text())
     pose = torch.tensor(camera["camera_from_head"], dtype=torch.float64)
@@ -180,6 +193,8 @@ def test_models_that_cannot_be_exported_are_refused_before_any_photo(model, expo
     without = replace(model.topology, now_landmarks=torch.tensor([1, 2, 3, 4, 5, 6, -1]))
     with pytest.raises(ValueError, match="7 landmarks of NoW"):
         exported.again("x", model=replace(model, topology=without))
+    with pytest.raises(ValueError, match=r"whole: expected .* coefficients as the model has"):
+        exported.again("x", whole=replace(model, identity_basis=model.identity_basis[:1]))
     flat = replace(model.topology, uv=torch.zeros_like(model.topology.uv))
     with pytest.raises(ValueError, match="no texel of a 128 x 128 texture"):
         exported.again("x", model=replace(model, topology=flat))

@@ -7,7 +7,8 @@ import torch
 from facemill.formats.bfm09 import Bfm09Front, write_model_front
 from facemill.formats.ict_facekit import read_ict_facekit
 from facemill.geometry.uv import flipped_triangles, overlap_share
-from facemill.models.conversion.atlas import cylinder_atlas
+from facemill.models.conversion.anatomy import inside_out, laid_on, turned
+from facemill.models.conversion.atlas import cylinder_atlas, packed_atlas, patch_atlas
 from facemill.models.conversion.bfm09 import ConvertedBfm09, continued, convert_bfm09
 from facemill.models.conversion.ict_facekit import model_of_ict_facekit
 from facemill.models.conversion.settings import IctFaceKitSettings
@@ -202,3 +203,49 @@ def test_facekit_atlas_lies_in_the_unit_square_with_the_face_large(facekit):
     assert uv[triangles[skin]].reshape(-1, 2)[:, 0].max() <= 0.8 <= inner[:, 0].min()
     assert np.ptp(uv[triangles[skin]].reshape(-1, 2), axis=0).min() > 0.7
     assert not flipped_triangles(uv, triangles[skin]).any()
+
+
+def test_landmarks_that_span_no_face_are_told_and_survived(caplog):
+    """Random stand-ins of other people's tests, say: regions are then only roughly right."""
+    head = template()
+    mean, ids = head.mean_shape.double().numpy(), head.topology.landmarks68.numpy()
+    points = np.ones((5, 3))
+    moved = laid_on(points, np.zeros((68, 3)), mean, ids)
+    np.testing.assert_allclose(moved, 1 + np.tile(mean[ids].mean(axis=0), (5, 1)))
+    assert "do not span a face" in caplog.text
+
+
+def test_surface_in_two_pieces_gets_a_cylinder(caplog):
+    vertices = np.array([[0, 0, 1], [1, 0, 1], [0, 1, 1], [0, 0, -1], [1, 0, -1], [0, 1, -1]], dtype=float)
+    triangles = np.array([[0, 1, 2], [3, 5, 4]])
+    uv, uv_triangles = patch_atlas(vertices, triangles)
+    assert "its atlas is a cylinder" in caplog.text
+    assert uv.min() >= 0 and uv.max() <= 1 and uv_triangles.shape == (2, 3)
+
+
+def test_cylinder_is_cut_at_the_back():
+    angle = np.radians([0, 90, 180, 270])  # front, image right, back, image left
+    ring = np.stack([np.sin(angle), np.zeros(4), np.cos(angle)], axis=1)
+    vertices = np.concatenate([ring, ring + [0, 1, 0]])
+    triangles = np.array([[k, (k + 1) % 4, k + 4] for k in range(4)])
+    uv, uv_triangles = cylinder_atlas(vertices, triangles)
+    widths = np.ptp(uv[uv_triangles][:, :, 0], axis=1)
+    np.testing.assert_allclose(widths, widths[0], rtol=1e-6)  # no triangle runs right across the texture
+    assert uv[0, 0] < uv[1, 0] and np.ptp(uv[:, 1]) == pytest.approx(0.98)
+
+
+def test_tiles_are_packed_without_meeting():
+    square = np.array([[0.0, 0.0], [0.9, 0.0], [0.9, 0.9], [0.0, 0.9]])
+    uv = np.concatenate([square, square + [5, 0], square])  # the third shares the tile of the first
+    triangles = np.array([[0, 1, 2], [0, 2, 3]])
+    uv_triangles = np.concatenate([triangles + 4 * k for k in range(3)])
+    packed, places = packed_atlas(uv, uv_triangles, np.repeat([0, 1, 2], 2))
+    assert packed.min() >= 0 and packed.max() <= 1
+    assert overlap_share(packed, places, 256) == 0 and not flipped_triangles(packed, places).any()
+    assert np.ptp(packed[places[:2]].reshape(-1, 2), axis=0).tolist() == pytest.approx([0.784, 0.98])
+
+
+def test_side_of_a_surface_is_told_by_its_volume():
+    corners = np.array([[1, 0, 0], [-1, 1, 0], [-1, -1, 0], [0, 0, 1.0]])
+    roof = np.array([[0, 1, 3], [1, 2, 3], [2, 0, 3]])  # open below, counter-clockwise from outside
+    assert not inside_out(corners, roof) and inside_out(corners, turned(roof))

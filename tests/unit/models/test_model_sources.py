@@ -5,7 +5,7 @@ import pytest
 
 from facemill.models.files import load_model, save_model
 from facemill.models.head import load_head
-from facemill.models.sources import prepare_model
+from facemill.models.sources import load_models, prepare_model
 from facemill.runtime.errors import FormatError
 from facemill.runtime.files import save_arrays
 
@@ -29,3 +29,11 @@ def test_other_files_are_refused(tmp_path, name):
     with pytest.raises(FormatError):
         prepare_model(tmp_path / "source.npz", tmp_path / "model.npz")
     assert not (tmp_path / "model.npz").exists()
+
+
+def test_models_are_read_once_per_path(repository, tmp_path):
+    head = load_head(repository / "resources" / "models" / "head.npz")
+    save_model(tmp_path / "a.npz", head.subset(head.topology.landmarks68))
+    save_model(tmp_path / "b.npz", head.subset(head.topology.landmarks68[17:]))
+    a, again, b = load_models(tmp_path / "a.npz", str(tmp_path / "a.npz"), tmp_path / "b.npz")
+    assert a is again and (a.vertex_count, b.vertex_count) == (68, 51)
