@@ -111,10 +111,7 @@ def closed_tube(path: NDArray, radius: NDArray | float, sides: int = 8) -> Meshe
     radii = np.broadcast_to(np.asarray(radius, dtype=np.float64), len(path))
     points = path[:, None] + ring * radii[:, None, None]
     looped = np.concatenate([points, points[:1]])
-    triangles = grid_triangles(len(looped), sides, wrap=True)
-    x, y = path[:, 0], path[:, 1]
-    area = (x * np.roll(y, -1) - np.roll(x, -1) * y).sum()
-    return looped.reshape(-1, 3), triangles if area < 0 else triangles[:, ::-1]
+    return looped.reshape(-1, 3), grid_triangles(len(looped), sides, wrap=True)[:, ::-1]
 
 
 def smooth_path(corners: NDArray, count: int) -> NDArray[np.float64]:

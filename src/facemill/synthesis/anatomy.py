@@ -123,7 +123,8 @@ def read_anatomy(
         np.clip(surface.operator @ read_even_mask(folder, mesh, name)[parts.source], 0, 1)
         for name in ("lips", "ears")
     )
-    openness = openness_of(mean, surface.triangles, _SKY_DIRECTIONS)
+    # Lips that touch see no sky, but a mouth that opens shows them.
+    openness = np.maximum(openness_of(mean, surface.triangles, _SKY_DIRECTIONS), 0.3 * lips)
     points = measure_points(mean, curves, part, pocket, lips, ears, face.astype(float), openness)
     vertex = surface_vertex_of(surface, len(parts.source))
     blendshapes = read_blendshapes(folder, parts.source)

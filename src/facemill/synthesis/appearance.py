@@ -89,10 +89,11 @@ def _draw_brows(
     run = _BROW_LENGTH * share
     across = (above - centre) * np.cos(lean) - run * np.sin(lean)
     wander = smooth_noise(points.position[rows], 2.4, random)
-    width = max(0.8, 2.1 * spacing)
+    width = max(0.8, 2.8 * spacing)
+    contrast = 0.75 if spacing < FINE else 0.4  # a coarse mesh shows tufts, not hairs
     hairs = smooth_step(np.cos(2 * np.pi * across / width + 1.6 * wander) + 0.4 * wander, -0.5, 0.9)
     cover = smooth_step(half - across_brow + 0.8 * (hairs - 0.5), -1.3, 1.5) * (half > 0.2)
-    share_of_hair = np.clip(own.brow_density * cover * (0.25 + 0.75 * hairs), 0, 0.92)[:, None]
+    share_of_hair = np.clip(own.brow_density * cover * (1 - contrast + contrast * hairs), 0, 0.92)[:, None]
     colours[rows] += (0.85 * own.hair - colours[rows]) * share_of_hair
 
 

@@ -33,7 +33,8 @@ def beard(anatomy: Anatomy, person: Person, shape: NDArray) -> Accessory | None:
     noise = smooth_noise(points.position, 6.0, random)
     grown = np.maximum(points.beard, points.moustache) + 0.05 * noise
     if style == "goatee":
-        grown = grown * smooth_step(32.0 + 2.0 * noise - x, -3.0, 4.0)
+        low = smooth_step(points.position[:, 1], -103.0, -90.0)
+        grown = grown * smooth_step(32.0 + 2.0 * noise - x, -3.0, 4.0) * low
     elif style == "moustache":
         grown = points.moustache * smooth_step(34.0 - x, -3.0, 4.0) + 0.04 * noise
     grown = grown * (1 - smooth_step(points.lips, 0.1, 0.4)) * smooth_step(points.mouth.distance, 2.0, 6.0)

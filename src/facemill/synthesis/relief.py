@@ -71,5 +71,5 @@ def _borders(position: NDArray, cell: float, seed: np.uint64) -> NDArray:
     found = np.empty(len(position), dtype=np.float32)
     for index in range(len(position)):
         first, second, _ = _two_nearest(position[index], cell, seed)
-        found[index] = max(0.0, 1.0 - 4.0 * (second - first))
+        found[index] = max(0.0, 1.0 - 7.0 * (second - first))
     return found
