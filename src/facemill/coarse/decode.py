@@ -27,7 +27,8 @@ class DecodedFaces:
             expects them.
         albedo: (B, V, 3).
         colors: (B, V, 3) lit; not clipped.
-        landmarks: (B, 68, 2) pixels of the 224 crop, jaw landmarks on the silhouette.
+        landmarks: (B, 68, 2) pixels of the 224 crop, jaw landmarks on the silhouette, where the detector sees
+            them (`landmark_offsets`).
         landmark_vertices: (B, 68) int64 vertex ids that the landmarks are.
     """
 
@@ -48,11 +49,15 @@ class FaceDecoder:
     Args:
         model: a model whose topology has all of the 68 landmarks.
         camera: of the 224 crop; Deep3D's when None.
+        landmark_offsets: (68, 3) millimetres, head frame, from the model's landmarks to the detector's; None
+            for none.
     Raises:
         ValueError: the model lacks a landmark.
     """
 
-    def __init__(self, model: MorphableModel, camera: Camera | None = None) -> None:
+    def __init__(
+        self, model: MorphableModel, camera: Camera | None = None, landmark_offsets: Tensor | None = None
+    ) -> None:
         missing = (model.topology.landmarks68 < 0).nonzero()[:, 0].tolist()
         if missing:
             raise ValueError(
@@ -64,36 +69,47 @@ class FaceDecoder:
         self.camera = (camera or deep3d_crop_camera()).to(device=model.device, dtype=dtype)
         self.normals = VertexNormals(model.topology.triangles, model.vertex_count, device=model.device)
         self.contour = SlidingContour(model.topology, mean_face(model))
+        nothing = torch.zeros(68, 3, dtype=dtype, device=model.device)
+        self.landmark_offsets = nothing if landmark_offsets is None else landmark_offsets.to(nothing)
 
     def __call__(self, coefficients: Coefficients) -> DecodedFaces:
         """Decode B faces."""
         shape = self.model.shape(coefficients.identity, coefficients.expression)
-        turned = shape @ matrix_from_euler_deep3d(coefficients.rotation).mT
+        rotation = matrix_from_euler_deep3d(coefficients.rotation)
+        turned = shape @ rotation.mT
         vertices = self.camera.points_in_camera(turned + coefficients.translation[:, None])
         normals = self.normals(turned)
         albedo = self.model.albedo(coefficients.albedo)
-        landmarks, ids = self.landmarks(vertices, coefficients.rotation[:, 2])
+        landmarks, ids = self.landmarks(vertices, coefficients.rotation[:, 2], rotation)
         return DecodedFaces(
             shape, vertices, normals, albedo, shade(albedo, normals, coefficients.lighting), landmarks, ids
         )
 
-    def landmarks(self, vertices: Tensor, roll: Tensor) -> tuple[Tensor, Tensor]:
+    def landmarks(self, vertices: Tensor, roll: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor]:
         """The 68 landmarks (B, 68, 2), pixels of the crop, and their vertex ids (B, 68).
 
         Args:
             vertices: (B, V, 3) camera frame.
             roll: (B,) radians.
+            rotation: (B, 3, 3) of the head.
         """
-        return project_landmarks(
-            vertices, roll, self.contour, self.model.topology.landmarks68, self.camera.intrinsics
-        )
+        ids = self.model.topology.landmarks68
+        offsets = self.landmark_offsets @ (self.camera.rotation @ rotation).mT
+        return project_landmarks(vertices, roll, self.contour, ids, self.camera.intrinsics, offsets)
 
 
 def project_landmarks(
-    vertices: Tensor, roll: Tensor, contour: SlidingContour, landmarks68: Tensor, intrinsics: Tensor
+    vertices: Tensor,
+    roll: Tensor,
+    contour: SlidingContour,
+    landmarks68: Tensor,
+    intrinsics: Tensor,
+    offsets: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Project the 68 landmarks of vertices (B, V, 3) in the camera frame, jaw on the silhouette.
 
+    Args:
+        offsets: (B, 68, 3) camera frame, millimetres, added to the landmarks; None for none.
     Returns:
         (B, 68, 2) pixels, differentiable for the vertices chosen, and (B, 68) vertex ids.
     """
@@ -104,6 +120,8 @@ def project_landmarks(
     jaw = torch.gather(candidates.expand(len(vertices), -1, -1), 2, column[..., None])[..., 0]
     ids = torch.cat((jaw, landmarks68[JAW_COUNT:].expand(len(vertices), -1)), dim=1)
     chosen = torch.gather(vertices, 1, ids[..., None].expand(-1, -1, 3))
+    if offsets is not None:
+        chosen = chosen + offsets
     return project_camera_points(chosen, intrinsics).pixels, ids
 
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from facemill.coarse.decode import FaceDecoder
 from facemill.coarse.expression_space import expression_space
+from facemill.coarse.landmark_offsets import landmark_offsets
 from facemill.coarse.landmark_stage import LandmarkStage
 from facemill.coarse.losses.landmark import landmark_error
-from facemill.coarse.photometric_stage import FacePhotos, PhotometricStage
+from facemill.coarse.losses.objective import CoarseTarget
+from facemill.coarse.photometric_stage import FacePhotos, PhotometricStage, rendered_vertices
 from facemill.coarse.settings import CoarseSettings
 from facemill.geometry.camera import DEEP3D_SIZE, deep3d_crop_camera
 from facemill.models.coefficients import Coefficients, neutral_coefficients
@@ -45,8 +49,9 @@ class Fitter:
         self.settings = settings
         space = expression_space(model, settings.strength_deviation, settings.expression_deviation)
         self.space = space
-        self.landmark_stage = LandmarkStage(space, deep3d_crop_camera(), settings.landmarks)
-        self.photometric_stage = PhotometricStage(space, settings.photometric, settings.weights)
+        offsets = landmark_offsets(model.topology, settings.landmark_convention)
+        self.landmark_stage = LandmarkStage(space, deep3d_crop_camera(), settings.landmarks, offsets)
+        self.photometric_stage = PhotometricStage(space, settings.photometric, settings.weights, offsets)
 
     def __call__(
         self, crops: Tensor, landmarks: Tensor, masks: Tensor, initial: Coefficients | None = None
@@ -76,6 +81,22 @@ class Fitter:
             refined.photometric_error,
             refined.history,
         )
+
+    def judge(self, coefficients: Coefficients, crops: Tensor, landmarks: Tensor, masks: Tensor) -> FitResult:
+        """Coefficients as they are, with their errors on B photos; arguments as in `fit`."""
+        _check(crops, landmarks, masks)
+        device, dtype = self.model.device, self.model.albedo_mean.dtype
+        coefficients = coefficients.to(device=device, dtype=dtype)
+        target = CoarseTarget(*(value.to(device=device, dtype=dtype) for value in (crops, masks, landmarks)))
+        with torch.no_grad():
+            decoded = self._decoder(coefficients)
+            error = self.photometric_stage.photometric_error(decoded, target)
+        return FitResult(coefficients, landmark_error(decoded.landmarks, target.landmarks), error, {})
+
+    @cached_property
+    def _decoder(self) -> FaceDecoder:
+        """Of the vertices that the photometric stage draws, with the model's own expression."""
+        return FaceDecoder(self.model.subset(rendered_vertices(self.model)))
 
 
 def fit(

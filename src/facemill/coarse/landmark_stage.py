@@ -65,7 +65,13 @@ class LandmarkStage:
     computed with. Faces do not mix.
     """
 
-    def __init__(self, space: ExpressionSpace, camera: Camera, settings: LandmarkStageSettings) -> None:
+    def __init__(
+        self,
+        space: ExpressionSpace,
+        camera: Camera,
+        settings: LandmarkStageSettings,
+        landmark_offsets: Tensor | None = None,
+    ) -> None:
         model = space.model
         contour = SlidingContour(model.topology, mean_face(model))
         rows = torch.unique(torch.cat((contour.candidates.reshape(-1), model.topology.landmarks68)))
@@ -78,6 +84,8 @@ class LandmarkStage:
         noise[:JAW_COUNT] = settings.contour_noise
         noise[list(INNER_MOUTH)] = settings.mouth_noise
         self.noise = noise
+        nothing = torch.zeros(68, 3, dtype=torch.float64, device=model.device)
+        self.offsets = nothing if landmark_offsets is None else landmark_offsets.to(nothing)
 
     def fit(self, landmarks: Tensor, centre: Coefficients, deviation: float, pose_first: bool) -> LandmarkFit:
         """Fit B faces.
@@ -162,10 +170,16 @@ class LandmarkStage:
         roll = torch.atan2(state.rotation[:, 1, 0], state.rotation[:, 0, 0])
         vertices = self.camera.points_in_camera(posed)
         topology = self.model.topology
+        offsets = self.offsets @ state.rotation.mT
         pixels, rows = project_landmarks(
-            vertices, roll, self.contour, topology.landmarks68, self.camera.intrinsics
+            vertices,
+            roll,
+            self.contour,
+            topology.landmarks68,
+            self.camera.intrinsics,
+            offsets @ self.camera.rotation.mT,
         )
-        return (pixels - detected) / self.noise[:, None], _rows_of(posed, rows), rows
+        return (pixels - detected) / self.noise[:, None], _rows_of(posed, rows) + offsets, rows
 
     def _energy(self, state: _State, detected: Tensor, prior: _Prior) -> Tensor:
         scale = self.settings.outlier_scale**2

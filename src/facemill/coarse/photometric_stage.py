@@ -67,11 +67,15 @@ class PhotometricStage:
     """
 
     def __init__(
-        self, space: ExpressionSpace, settings: PhotometricStageSettings, weights: CoarseWeights
+        self,
+        space: ExpressionSpace,
+        settings: PhotometricStageSettings,
+        weights: CoarseWeights,
+        landmark_offsets: Tensor | None = None,
     ) -> None:
         self.space = space
-        model = space.model.subset(_rendered_vertices(space.model))
-        self.decoder = FaceDecoder(model)
+        model = space.model.subset(rendered_vertices(space.model))
+        self.decoder = FaceDecoder(model, landmark_offsets=landmark_offsets)
         self.settings = settings
         self.weights = weights
         topology = model.topology
@@ -276,7 +280,7 @@ def reduced(photos: FacePhotos, reduction: int) -> CoarseTarget:
     return CoarseTarget(crops.permute(0, 2, 3, 1), attention[:, 0], photos.landmarks, photos.confidence)
 
 
-def _rendered_vertices(model: MorphableModel) -> Tensor:
+def rendered_vertices(model: MorphableModel) -> Tensor:
     """Ids of the vertices that the stage decodes: rendered regions, landmarks and contour candidates."""
     topology = model.topology
     used = torch.zeros(model.vertex_count, dtype=torch.bool, device=model.device)

@@ -1,6 +1,8 @@
 """Settings of `reconstruct_coarse`; no torch here, so that checking a configuration stays cheap."""
 
-from pydantic import Field, field_validator
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
 
 from facemill.runtime.settings import Settings
 
@@ -99,9 +101,20 @@ class PhotometricStageSettings(Settings):
 class CoarseSettings(Settings):
     """Settings of the rule `reconstruct_coarse`."""
 
+    network: str = Field(
+        "",
+        description="weights that predict each face first: .safetensors of train_coarse, or epoch_*.pth of "
+        "Deep3DFaceRecon_pytorch; empty: none, the fit starts from the mean face",
+    )
+    refine: bool = Field(True, description="fit to the photo; false (or 0): the prediction as it is")
     weights: CoarseWeights = FITTING_WEIGHTS
     landmarks: LandmarkStageSettings = LandmarkStageSettings()
     photometric: PhotometricStageSettings = PhotometricStageSettings()
+    landmark_convention: Literal["dlib68", "model"] = Field(
+        "dlib68",
+        description="whose 68 points the photos have: dlib's, which sees some of them elsewhere than "
+        "the embedded head has them, or the model's own (landmarks of synthetic photos)",
+    )
     batch_size: int = Field(
         1,
         ge=1,
@@ -121,3 +134,9 @@ class CoarseSettings(Settings):
         gt=0,
         description="a larger landmark error, as a share of the outer-eye distance, is `fit_failed`",
     )
+
+    @model_validator(mode="after")
+    def _does_something(self) -> "CoarseSettings":
+        if not (self.network or self.refine):
+            raise ValueError("refine: false needs the weights of a network; set reconstruct_coarse.network")
+        return self
