@@ -13,18 +13,17 @@ from facemill.geometry.camera import Camera
 from facemill.geometry.lens import Lens
 from facemill.geometry.mesh import Mesh, adjacency, vertex_normals
 from facemill.geometry.subdivision import triangles_from_quads
-from facemill.models.head_builder.skin import paint
 from facemill.synthesis.exposure import rasterize_through_lens
 from facemill.synthesis.identities import Person, Population
 from facemill.synthesis.rig import FIELD, STATIONS, RigCamera, station_rotation
 from facemill.synthesis.sky import DIRECTIONS, open_sky
 
-EXPOSURE = 0.5  # file value of the median of the face
+EXPOSURE = 0.45  # file value of the median of the face
 # Softboxes of the studio: direction in the head frame, sharpness of the lobe, strength; and light from all
 # around, as the white walls of a capture stage give.
 SOFTBOXES = (((-0.65, 0.35, 0.7), 5.0, 1.0), ((0.7, 0.25, 0.65), 5.0, 0.85), ((0.0, 0.9, 0.4), 4.0, 0.6))
 WALLS = 0.55
-GRAIN = ((0, 0.02), (1, 0.025), (5, 0.03))  # steps of smoothing and strength of the fine grain of skin
+GRAIN = ((0, 0.016), (1, 0.02), (5, 0.028))  # steps of smoothing and strength of the fine grain of skin
 DISTANCE = 1000.0  # mm: of the cameras that decide what can be seen at all
 
 
@@ -51,9 +50,9 @@ def likeness_of(population: Population, person: Person, strengths: NDArray, leve
     `level` 0, 1 or 2: vertices 1.2, 0.6 or 0.3 mm apart in the face.
     """
     surface = population.finer(level)
-    vertices = np.asarray(surface.operator @ population.base_shape(person, strengths))
+    vertices = population.shape(person, strengths, level=level).astype(np.float64)
     normals = _normals(vertices, surface.triangles)
-    colours = paint(surface.points, person.complexion, person.random("skin"))
+    colours = population.colours(person, level)
     grain = _grain(surface.triangles, surface.outer_skin, person.random("grain"))
     colours = np.clip(colours * (1 + grain)[:, None], 0.01, 0.98)
     light = _studio_light(population, person, strengths, normals, surface.means)

@@ -56,7 +56,7 @@ def scan_target(
 ) -> tuple[Target, NDArray[np.float64]]:
     """What stands in the scanner, and the true vertices (n, 3) of the surface without the volume of hair."""
     surface = population.finer(LEVEL)
-    vertices = np.asarray(surface.operator @ population.base_shape(person, {}))
+    vertices = population.shape(person, {}, level=LEVEL).astype(np.float64)
     points = surface.points
     hair = np.clip(points.scalp * (0.35 + 0.65 * person.complexion.scalp_density), 0, 1)
     beard = person.complexion.stubble * points.beard + person.complexion.moustache * points.moustache

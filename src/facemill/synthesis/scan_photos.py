@@ -7,24 +7,18 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from facemill.formats.now import CHALLENGES, NowCase
 from facemill.formats.now_writer import cases_of
-from facemill.geometry.rotation import matrix_from_euler_deep3d
-from facemill.synthesis.accessories import Chances, random_accessories
-from facemill.synthesis.accessory import HAIR
+from facemill.synthesis.accessories import Chances
 from facemill.synthesis.body import Body, Studio
 from facemill.synthesis.camera import View, random_portrait
 from facemill.synthesis.expressions import random_expression
 from facemill.synthesis.identities import Person
-from facemill.synthesis.layers import Layer
-from facemill.synthesis.lighting import random_lights
-from facemill.synthesis.photograph import Landmarks, Photograph, Scene, photograph
-from facemill.synthesis.sensor import random_sensor
+from facemill.synthesis.photograph import Photograph
 from facemill.synthesis.settings import ScanTask, SynthesizeScansSettings
-from facemill.synthesis.torso import neck_ring, random_garment, torso
+from facemill.synthesis.sitting import Photographer
 
 NEUTRAL, EXPRESSIONS, OCCLUSIONS, SELFIE = CHALLENGES
 KINDS = {
@@ -37,7 +31,6 @@ OCCLUDERS = {"glasses": 0.4, "hat": 0.2, "hand": 0.25, "mask": 0.05, "scarf": 0.
 """What surely occludes in that challenge, and how often."""
 DISTANCES = {SELFIE: (280.0, 480.0)}  # mm; elsewhere an arm's length and more
 ELSEWHERE = (550.0, 1600.0)
-DIM = ("lamp", "room")
 BOX_MARGIN = 0.08  # of the box's side, around the landmarks: as wide as detectors draw theirs
 
 
@@ -58,10 +51,8 @@ class ScanPhotographer:
     """Takes the photographs of scanned people."""
 
     def __init__(self, studio: Studio, task: ScanTask, settings: SynthesizeScansSettings) -> None:
-        anatomy = studio.population.anatomy
         self.studio, self.task, self.settings = studio, task, settings
-        self.landmarks = Landmarks(studio.population.topology, anatomy.mean)
-        self.ring = neck_ring(studio.triangles, anatomy.mean[:, 1])
+        self.photographer = Photographer(studio)
 
     def photographs(self, person: Person) -> Iterator[Shot]:
         """All photographs of one person; the challenges take turns."""
@@ -75,18 +66,13 @@ class ScanPhotographer:
         strengths = random_expression(random, kind)
         vertices = self.studio.population.shape(body.person, strengths)
         view = self._view(challenge, random)
-        worn = random_accessories(
-            self.studio.population, body.person, vertices, random, _chances(challenge, random), body.hair
+        occluders, _, picture = self.photographer.take(
+            body, vertices, view, _chances(challenge, random), random
         )
-        head = body.posed(vertices, worn)
-        layers = [head, self._torso(head, body, view, random), *map(body.dressed, worn)]
-        lights = random_lights(random)
-        sensor = random_sensor(random, lights.kind in DIM, view.scaled(1.0))
-        picture = photograph(self.landmarks, Scene(layers, view, lights, sensor), random)
         truth = {
             **_truth(case, body.person, view, picture),
             "expression": kind,
-            "occluders": " ".join(thing.name for thing in worn if thing.label != HAIR),
+            "occluders": " ".join(occluders),
         }
         return Shot(case, picture.jpeg, _box(picture), truth)
 
@@ -97,11 +83,6 @@ class ScanPhotographer:
         pitch, roll = random.normal([-6.0 if challenge == SELFIE else 0.0, 0.0], [7.0, 5.0])
         angles = (float(random.uniform(-limit, limit)), float(pitch), float(roll))
         return random_portrait(random, angles, self.task.size, *DISTANCES.get(challenge, ELSEWHERE))
-
-    def _torso(self, head: Layer, body: Body, view: View, random: np.random.Generator) -> Layer:
-        turned = -0.5 * np.array([view.pitch, view.yaw, view.roll]) * random.uniform(0.2, 1.0, 3)
-        turn = matrix_from_euler_deep3d(torch.from_numpy(np.deg2rad(turned))).numpy()
-        return torso(head, self.ring, random_garment(random), turn, body.tone)
 
 
 def _chances(challenge: str, random: np.random.Generator) -> Chances:

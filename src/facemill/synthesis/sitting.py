@@ -45,6 +45,49 @@ class Sitting:
     light: str
 
 
+class Photographer:
+    """Dresses people, puts them into some light and photographs them."""
+
+    def __init__(self, studio: Studio) -> None:
+        anatomy = studio.population.anatomy
+        self.studio = studio
+        self.landmarks = Landmarks(studio.population.topology, anatomy.mean)
+        self.ring = neck_ring(studio.triangles, anatomy.mean[:, 1])
+
+    def take(
+        self,
+        body: Body,
+        vertices: NDArray[np.float32],
+        view: View,
+        chances: Chances,
+        random: np.random.Generator,
+        with_depth: bool = False,
+    ) -> tuple[tuple[str, ...], str, Photograph]:
+        """Take one photograph.
+
+        Args:
+            vertices: (V, 3) of the person with an expression.
+            chances: of what is worn; shoulders are made here, so its `top` should be 0.
+        Returns:
+            names of what is worn or held before the head, the kind of light, and the photograph.
+        """
+        worn = random_accessories(self.studio.population, body.person, vertices, random, chances, body.hair)
+        head = body.posed(vertices, worn)
+        layers = [head, self._torso(head, body, view, random), *map(body.dressed, worn)]
+        lights = random_lights(random)
+        sensor = random_sensor(random, lights.kind in _DIM, view.scaled(1.0))
+        picture = photograph(self.landmarks, Scene(layers, view, lights, sensor), random, with_depth)
+        return tuple(thing.name for thing in worn if thing.label != HAIR), lights.kind, picture
+
+    def _torso(self, head: Layer, body: Body, view: View, random: np.random.Generator) -> Layer:
+        """Shoulders that follow a part of the head's turn."""
+        follows = random.uniform([0.0, 0.2, 0.0], [0.6, 0.9, 0.6])
+        turned = -np.array([view.pitch, view.yaw, view.roll]) * (1 - follows)
+        turned = np.clip(turned + random.normal(0, 3, 3), -45, 45)
+        turn = matrix_from_euler_deep3d(torch.from_numpy(np.deg2rad(turned))).numpy()
+        return torso(head, self.ring, random_garment(random), turn, body.tone, body.maps)
+
+
 class Studies:
     """Takes photographs of one data set.
 
@@ -54,10 +97,8 @@ class Studies:
     """
 
     def __init__(self, studio: Studio, task: PhotoTask, settings: SynthesizePhotosSettings) -> None:
-        anatomy = studio.population.anatomy
         self.studio, self.task, self.settings = studio, task, settings
-        self.landmarks = Landmarks(studio.population.topology, anatomy.mean)
-        self.ring = neck_ring(studio.triangles, anatomy.mean[:, 1])
+        self.photographer = Photographer(studio)
 
     def prepare(self, person: Person) -> Body:
         """What all photographs of a person share."""
@@ -77,28 +118,13 @@ class Studies:
         longer = _WHOLE if task.framing == "crop" else task.size
         view = random_portrait(random, angles, longer, settings.nearest, settings.farthest)
         if task.framing == "crop":
-            points = five_of_68(self.landmarks(vertices, view)[0])
+            points = five_of_68(self.photographer.landmarks(vertices, view)[0])
             points += random.normal(0, settings.point_noise, points.shape) * view.scaled(1.0)
             view = crop_view(view, points, task.size)
-        worn = random_accessories(
-            self.studio.population, body.person, vertices, random, _chances(settings.accessories), body.hair
+        occluders, light, picture = self.photographer.take(
+            body, vertices, view, _chances(settings.accessories), random, task.depth
         )
-        head = body.posed(vertices, worn)
-        layers = [head, self._torso(head, body, view, random), *map(body.dressed, worn)]
-        lights = random_lights(random)
-        sensor = random_sensor(random, lights.kind in _DIM, view.scaled(1.0))
-        scene = Scene(layers, view, lights, sensor)
-        occluders = tuple(thing.name for thing in worn if thing.label != HAIR)
-        sitting = Sitting(kind, strengths, occluders, lights.kind)
-        return sitting, view, photograph(self.landmarks, scene, random, task.depth)
-
-    def _torso(self, head: Layer, body: Body, view: View, random: np.random.Generator) -> Layer:
-        """Shoulders that follow a part of the head's turn."""
-        follows = random.uniform([0.0, 0.2, 0.0], [0.6, 0.9, 0.6])
-        turned = -np.array([view.pitch, view.yaw, view.roll]) * (1 - follows)
-        turned = np.clip(turned + random.normal(0, 3, 3), -45, 45)
-        turn = matrix_from_euler_deep3d(torch.from_numpy(np.deg2rad(turned))).numpy()
-        return torso(head, self.ring, random_garment(random), turn, body.tone, body.maps)
+        return Sitting(kind, strengths, occluders, light), view, picture
 
 
 def _chances(factor: float) -> Chances:
