@@ -23,6 +23,10 @@ NEUTRAL_FILE = "generic_neutral_mesh.obj"
 #: Outer corners of the eyes of an adult lie this far apart, centimetres; tells a folder in other units.
 EYE_CORNERS = (5.0, 15.0)
 
+#: Landmarks that lie on the midline, and how far from it at most, centimetres.
+MIDLINE = (8, 27, 28, 29, 30, 33, 51, 57, 62, 66)
+LARGEST_ASIDE = 0.5
+
 #: First and last vertex of each geometry (the model's README).
 GEOMETRIES = {
     "face": (0, 9408),
@@ -120,7 +124,8 @@ def read_ict_facekit(folder: str | Path, identities: int = IDENTITIES) -> IctFac
     Args:
         identities: how many of its 100 modes to read.
     Raises:
-        LicensedFileError: a file is missing, is no OBJ file of this model, or is in other units or mirrored.
+        LicensedFileError: a file is missing, is no OBJ file of this model, or is in other units, mirrored,
+            or numbered otherwise.
         FormatError: the neutral mesh cannot be read as OBJ.
     """
     folder = model_folder(folder)
@@ -194,11 +199,14 @@ def _check_pose(path: Path, vertices: NDArray) -> None:
         )
     across, up = points[45] - points[36], points[27] - points[8]
     out = points[30, 2] - points[[36, 45], 2].mean()
+    aside = float(np.abs(points[list(MIDLINE), 0]).max())
     upright = across[0] > 2 * np.abs(across[1:]).max() and up[1] > 2 * np.abs(up[[0, 2]]).max() and out > 0
-    if not upright:
+    if not upright or aside > LARGEST_ASIDE:
         raise LicensedFileError(
-            f"{path} is turned or mirrored",
-            "the person's left at +x, the forehead at +y, the nose at +z",
-            f"left towards {np.round(across, 1)}, forehead towards {np.round(up, 1)}, nose at z {out:+.3g}",
+            f"{path} is turned or mirrored, or its vertices are in another order",
+            "the person's left at +x, the forehead at +y, the nose at +z, "
+            f"landmarks of the midline within {LARGEST_ASIDE:g} cm of x = 0",
+            f"left towards {np.round(across, 1)}, forehead towards {np.round(up, 1)}, nose at z {out:+.3g}, "
+            f"midline up to {aside:.3g} aside; early commits of the repository number otherwise",
             _REMEDY,
         )

@@ -129,6 +129,19 @@ def test_turned_or_mirrored_face_is_refused(folder, change):
     assert "is turned or mirrored" in refusal(folder)
 
 
+def test_another_order_of_the_vertices_is_refused(folder):
+    """Early commits of the repository hold the same number of vertices in another order."""
+    path = folder / "generic_neutral_mesh.obj"
+    lines = path.read_text().splitlines()
+    path.unlink()
+    rows = [row for row, line in enumerate(lines) if line.startswith("v ")]
+    for first, second in ((0, 978), (1, 1140), (2, 4942)):  # landmarks of the midline go elsewhere
+        lines[rows[second]], lines[rows[first + 300]] = lines[rows[first + 300]], lines[rows[second]]
+    path.write_text("\n".join(lines) + "\n")
+    message = refusal(folder)
+    assert "its vertices are in another order" in message and "within 0.5 cm of x = 0" in message
+
+
 def test_mesh_without_texture_coordinates_is_refused(folder, ict_folder):
     path = folder / "generic_neutral_mesh.obj"
     path.unlink()
