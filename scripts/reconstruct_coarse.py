@@ -2,7 +2,7 @@
 
 input: table (of segment_skin), crops (align_faces/<shard>), masks (segment_skin/<shard>), model
 output: table, arrays
-params: settings, device
+params: settings, model_name, device
 """
 
 from facemill.coarse.reconstruct import reconstruct_coarse
@@ -22,6 +22,7 @@ table, arrays = reconstruct_coarse(
     model=load_model(snakemake.input.model),
     settings=CoarseSettings(**snakemake.params.settings),
     device=choose_device(snakemake.params.device),
+    model_name=snakemake.params.model_name,
 )
 save_arrays(snakemake.output.arrays, arrays)
 write_table(snakemake.output.table, table)

@@ -317,10 +317,10 @@ class Plan:
             if not self.is_synthetic(name)
         ]
 
-    def training(self) -> dict[str, Any]:
-        """The settings of `train_coarse`; weights are looked up here, then in the repository."""
-        values = self.stage("train_coarse")
-        for key in ("start", "identity_network"):
+    def stage_with_weights(self, rule: str, *keys: str) -> dict[str, Any]:
+        """The settings of a rule; the weights at `keys` are looked up here, then in the repository."""
+        values = self.stage(rule)
+        for key in keys:
             place = Path(values[key]).expanduser()
             if values[key] and not place.is_absolute() and not place.exists():
                 values[key] = str(self.root / place)

@@ -22,7 +22,8 @@ rule reconstruct_coarse:
         runtime=240,
         gpu=plan.gpus,
     params:
-        settings=plan.stage("reconstruct_coarse"),
+        settings=plan.stage_with_weights("reconstruct_coarse", "network"),
+        model_name=plan.settings.model,
         device=plan.settings.device,
         code=plan.code("reconstruct_coarse"),
     message:
@@ -200,7 +201,7 @@ rule train_coarse:
         runtime=7200,
         gpu=plan.gpus * plan.settings.train_coarse.processes,
     params:
-        settings=plan.training(),
+        settings=plan.stage_with_weights("train_coarse", "start", "identity_network"),
         model_name=plan.settings.model,
         folder=f"{RESULTS}/coarse/train_coarse/run",
         device=plan.settings.device,

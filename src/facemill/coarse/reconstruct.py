@@ -16,6 +16,7 @@ from torch import Tensor
 
 from facemill.coarse.crops import read_crop, read_mask
 from facemill.coarse.fitting import FitResult, Fitter
+from facemill.coarse.networks.predictor import Predictor, load_predictor
 from facemill.coarse.settings import CoarseSettings
 from facemill.models.coefficients import Coefficients, neutral_coefficients
 from facemill.models.morphable import MorphableModel
@@ -44,8 +45,12 @@ def reconstruct_coarse(
     model: MorphableModel,
     settings: CoarseSettings,
     device: torch.device | str = "cpu",
+    model_name: str = "head",
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
-    """Fit the model to each `ok` row of `table`, `settings.batch_size` faces at a time.
+    """Coefficients of each `ok` row of `table`, `settings.batch_size` faces at a time.
+
+    The network, if there is one, predicts; the fit starts from the prediction, or from the mean face; with
+    `refine: false` the prediction is the result. Pictures are read batch by batch.
 
     Nothing is drawn at random: equal input gives equal output on one machine.
 
@@ -53,6 +58,7 @@ def reconstruct_coarse(
         table: with `photo`, `status`, `reason` and `landmarks68` (136 numbers, pixels of the crop).
         crops_folder: holds `<photo>.png`, 224 x 224 RGB.
         masks_folder: holds `<photo>.png`, 224 x 224, 8-bit skin probability.
+        model_name: what the configuration calls `model`; a network for another one is refused.
     Returns:
         The table, one row per row and in the same order, with `landmark_error` (mean distance of the inner 51
         landmarks, share of the outer-eye distance) and `photometric_error` (mean colour distance, 0..1)
@@ -66,19 +72,27 @@ def reconstruct_coarse(
     for column in COLUMNS:
         table[column] = np.full(len(table), np.nan)
     fitter = Fitter(model.to(device), settings)
+    predictor = load_predictor(settings.network, fitter.model, model_name) if settings.network else None
     found: list[tuple[int, Coefficients]] = []
     waiting = [row for row in range(len(table)) if table.at[row, "status"] == OK]
     done = 0
     for batch in _batches(table, waiting, crops_folder, masks_folder, settings.batch_size):
-        result = fitter(batch.crops, batch.landmarks, batch.masks)
+        result = _reconstruct(fitter, predictor, batch)
         found += _record(table, batch.rows, result, settings)
         done += len(batch.rows)
-        logger.info("%d of %d faces fitted", done, len(waiting))
+        logger.info("%d of %d faces done", done, len(waiting))
     if waiting and all(table.at[row, "status"] == ERROR for row in waiting):
         raise EveryPhotoFailedError(
             f"all {len(waiting)} photos of the shard failed; last reason: {table.at[waiting[-1], 'reason']!s}"
         )
     return table, _arrays(table, found, model)
+
+
+def _reconstruct(fitter: Fitter, predictor: Predictor | None, batch: _Batch) -> FitResult:
+    initial = None if predictor is None else predictor(batch.crops)
+    if initial is not None and not fitter.settings.refine:
+        return fitter.judge(initial, batch.crops, batch.landmarks, batch.masks)
+    return fitter(batch.crops, batch.landmarks, batch.masks, initial)
 
 
 def _batches(

@@ -1,0 +1,323 @@
+"""Whole trainings on toy faces: they learn, go on to the last bit, and stop with a reason."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from facemill.coarse.networks.coarse_network import (
+    CoarseNetwork,
+    NetworkSpec,
+    coefficients_of,
+    prediction_of,
+    spec_for,
+)
+from facemill.coarse.networks.files import load_network, save_network
+from facemill.coarse.networks.identity_network import load_identity
+from facemill.coarse.training import run as run_module
+from facemill.coarse.training.batches import PackedShards, batch_from, collate
+from facemill.coarse.training.labels import label_maker
+from facemill.coarse.training.objective import TrainingObjective, network_input
+from facemill.coarse.training.run import TrainingError
+from facemill.coarse.training.train import TrainingFiles, held_out_photos, train_coarse
+from facemill.coarse.training_settings import (
+    HybridWeights,
+    NetworkSettings,
+    SupervisedWeights,
+    TrainSettings,
+)
+from facemill.formats.checkpoints import read_pickled, write_pickled
+from facemill.models.files import save_model
+from facemill.runtime.errors import ConfigurationError
+from unit.coarse.training_toys import packed_shard, with_blendshapes
+
+NETWORK = NetworkSettings(backbone="resnet18", width=8, reduction=4)
+QUICK = TrainSettings(
+    network=NETWORK, rendered_share=0.0, batch=8, epochs=4, learning_rate=3e-3, schedule="cosine",
+    log_interval=1, validation_interval=4, checkpoint_interval=2, pictures=2, average=0.9,
+)  # fmt: skip
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def model(toy_model):
+    return with_blendshapes(toy_model)
+
+
+@pytest.fixture(scope="module")
+def files(model, tmp_path_factory):
+    place = tmp_path_factory.mktemp("sets")
+    train = [str(packed_shard(place / f"train{n}", model, 12, seed=n)) for n in (1, 2)]
+    return TrainingFiles(train, [str(packed_shard(place / "val", model, 6, seed=9))])
+
+
+def rows_of(folder: Path, kind: str) -> list[dict[str, str]]:
+    with (folder / "metrics.csv").open(newline="") as file:
+        return [{k: v for k, v in row.items() if v} for row in csv.DictReader(file) if row["kind"] == kind]
+
+
+def losses_of(folder: Path) -> list[float]:
+    return [float(row["loss"]) for row in rows_of(folder, "train")]
+
+
+def test_a_training_learns_and_leaves_what_it_promises(model, files, tmp_path):
+    settings = QUICK.model_copy(update={"epochs": 20.0})
+    train_coarse(files, model, "toy", settings, tmp_path / "run", tmp_path / "w.safetensors", CPU)
+    losses = losses_of(tmp_path / "run")
+    assert len(losses) == 60
+    assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:3])
+    validation = rows_of(tmp_path / "run", "validation")
+    errors = [float(row["landmark_error"]) for row in validation]
+    assert min(errors[1:]) < errors[0]
+    assert 0 < float(validation[-1]["shape_ratio"]) < 1.3
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert (summary["steps"], summary["images"], summary["validation_images"]) == (60, 24, 6)
+    assert list((tmp_path / "run" / "pictures").glob("*.png"))
+    assert list((tmp_path / "run" / "tensorboard").glob("events*"))
+    network = load_network(tmp_path / "w.safetensors", model, "toy")
+    best = read_pickled(tmp_path / "run" / summary["weights"])["average"]
+    for name, value in network.state_dict().items():
+        if value.is_floating_point():
+            torch.testing.assert_close(value, best[name], rtol=2e-3, atol=1e-3)
+
+
+def test_a_broken_run_goes_on_to_the_last_bit(model, files, tmp_path, monkeypatch):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    train_coarse(files, model, "toy", QUICK, whole, tmp_path / "whole.safetensors", CPU)
+    step = run_module.TrainingRun._step
+
+    def interrupted(self, number, batch):
+        if number == 8:  # two steps after the last checkpoint
+            raise KeyboardInterrupt
+        return step(self, number, batch)
+
+    monkeypatch.setattr(run_module.TrainingRun, "_step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train_coarse(files, model, "toy", QUICK, broken, tmp_path / "broken.safetensors", CPU)
+    monkeypatch.undo()
+    assert read_pickled(broken / "last.pth")["step"] == 6
+    train_coarse(files, model, "toy", QUICK, broken, tmp_path / "broken.safetensors", CPU)
+    assert (tmp_path / "whole.safetensors").read_bytes() == (tmp_path / "broken.safetensors").read_bytes()
+    ends = [read_pickled(folder / "last.pth") for folder in (whole, broken)]
+    for part in ("net_recon", "average"):
+        for name, value in ends[0][part].items():
+            assert torch.equal(value, ends[1][part][name]), name
+    assert losses_of(whole) == losses_of(broken)
+
+
+def test_other_settings_do_not_go_on(model, files, tmp_path):
+    short = QUICK.model_copy(update={"epochs": 1.0})
+    train_coarse(files, model, "toy", short, tmp_path / "run", tmp_path / "w.safetensors", CPU)
+    with pytest.raises(TrainingError, match="belongs to another training"):
+        train_coarse(
+            files, model, "toy", short.model_copy(update={"seed": 5}), tmp_path / "run", tmp_path / "w", CPU
+        )
+    longer = short.model_copy(update={"epochs": 2.0})
+    train_coarse(files, model, "toy", longer, tmp_path / "run", tmp_path / "w.safetensors", CPU)
+    assert read_pickled(tmp_path / "run" / "last.pth")["step"] == 6
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_batch(model, files, tmp_path, monkeypatch):
+    call = TrainingObjective.__call__
+
+    def broken(self, numbers, batch):
+        loss = call(self, numbers, batch)
+        return run_module.StepLoss(loss.loss * torch.nan, loss.terms)
+
+    monkeypatch.setattr(TrainingObjective, "__call__", broken)
+    with pytest.raises(TrainingError, match="step 1 is no number"):
+        train_coarse(files, model, "toy", QUICK, tmp_path / "run", tmp_path / "w.safetensors", CPU)
+    with np.load(tmp_path / "run" / "bad_batch_0.npz") as kept:
+        assert kept["crops"].shape == (8, 56, 56, 3)
+        assert str(kept["photo"][0]).startswith("face_")
+    assert not (tmp_path / "run" / "last.pth").exists()
+
+
+def test_a_full_disk_costs_a_checkpoint_and_not_the_one_before(model, files, tmp_path, monkeypatch, caplog):
+    written = []
+
+    def full(path, content):
+        if content["step"] > 2:
+            raise OSError(28, "No space left on device")
+        written.append(content["step"])
+        write_pickled(path, content)
+
+    monkeypatch.setattr(run_module, "write_pickled", full)
+    once = QUICK.model_copy(update={"epochs": 2.0, "validation_interval": 100})
+    train_coarse(files, model, "toy", once, tmp_path / "run", tmp_path / "w.safetensors", CPU)
+    assert written == [2]
+    assert read_pickled(tmp_path / "run" / "last.pth")["step"] == 2
+    assert "No space left" in caplog.text
+
+
+def test_sets_that_cannot_be_trained_on_are_named(model, files, tmp_path):
+    def train(given, settings=QUICK):
+        train_coarse(given, model, "toy", settings, tmp_path / "run", tmp_path / "w.safetensors", CPU)
+
+    with pytest.raises(ConfigurationError, match="0 images are too few"):
+        train(TrainingFiles([], files.validation))
+    one = packed_shard(tmp_path / "one", model, 1)
+    with pytest.raises(ConfigurationError, match="1 images are too few"):
+        train(TrainingFiles([str(one)], files.validation))
+    with pytest.raises(ConfigurationError, match="no image to validate on"):
+        train(TrainingFiles(files.train, files.train))
+    unlabelled = packed_shard(tmp_path / "unlabelled", model, 4)
+    np.save(unlabelled / "labelled.npy", np.zeros(4, dtype=bool))
+    with pytest.raises(ConfigurationError, match="nothing to learn from"):
+        train(TrainingFiles([str(unlabelled)], [str(unlabelled)], frozenset({"face_0_000"})))
+
+
+def test_held_out_photos_are_validated_on_and_not_trained_on(model, tmp_path):
+    shard = packed_shard(tmp_path / "shard", model, 6)
+    (tmp_path / "val.csv").write_text("photo,shard,file\nface_0_001,0000,a.jpg\nface_0_004,0000,b.jpg\n")
+    held_out = held_out_photos([tmp_path / "val.csv"])
+    settings = QUICK.model_copy(update={"epochs": 2.0, "batch": 4})
+    files = TrainingFiles([str(shard)], [str(shard)], held_out)
+    train_coarse(files, model, "toy", settings, tmp_path / "run", tmp_path / "w.safetensors", CPU)
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert (summary["images"], summary["validation_images"]) == (4, 2)
+
+
+def test_training_starts_from_weights(model, files, tmp_path):
+    torch.manual_seed(3)
+    spec = spec_for(model, **NETWORK.model_dump())
+    network = CoarseNetwork(spec)
+    torch.nn.init.normal_(network.final_layers[0].bias)
+    save_network(tmp_path / "start.safetensors", network, "toy")
+    settings = QUICK.model_copy(
+        update={"start": str(tmp_path / "start.safetensors"), "epochs": 0.1, "learning_rate": 1e-9}
+    )
+    train_coarse(files, model, "toy", settings, tmp_path / "run", tmp_path / "w.safetensors", CPU)
+    found = load_network(tmp_path / "w.safetensors", model, "toy")
+    torch.testing.assert_close(found.final_layers[0].bias, network.final_layers[0].bias, rtol=1e-2, atol=1e-3)
+    wide = settings.model_copy(update={"network": NETWORK.model_copy(update={"width": 16})})
+    with pytest.raises(ConfigurationError, match=r"network\.width is not that"):
+        train_coarse(files, model, "toy", wide, tmp_path / "other", tmp_path / "w.safetensors", CPU)
+
+
+def objective_for(model, settings):
+    spec = spec_for(model, **NETWORK.model_dump())
+    return TrainingObjective(model, spec, settings, label_maker(model), None)
+
+
+def batch_of(files, numbers):
+    images = PackedShards(files.train)
+    return batch_from(collate([images[n] for n in numbers]), CPU)
+
+
+def test_the_hybrid_loss_overfits_one_photo(model, files):
+    """The network's numbers alone, without labels: every published term together explains one face."""
+    settings = QUICK.model_copy(update={"rendered_share": 1.0})
+    objective = objective_for(model, settings)
+    batch = batch_of(files, [0])
+    unlabelled = type(batch)(**{**vars(batch), "labelled": torch.zeros(1, dtype=torch.bool)})
+    numbers = torch.zeros(1, sum(objective.spec.widths), requires_grad=True)
+    optimiser = torch.optim.Adam([numbers], lr=0.02)
+    values = []
+    for _ in range(120):
+        loss = objective(numbers, unlabelled)
+        optimiser.zero_grad()
+        loss.loss.backward()
+        optimiser.step()
+        values.append((float(loss.terms["photometric"]), float(loss.terms["landmark"])))
+    assert values[-1][0] < 0.3 * values[0][0]
+    assert values[-1][1] < 0.1 * values[0][1]
+    assert "true_shape" not in loss.terms
+
+
+@pytest.mark.parametrize("name", ["shape", "strengths", "rotation", "translation", "landmarks"])
+def test_each_supervised_term_falls_when_it_alone_is_optimised(model, files, name):
+    weights = SupervisedWeights(**{n: float(n == name) for n in SupervisedWeights.model_fields})
+    objective = objective_for(model, QUICK.model_copy(update={"supervised": weights}))
+    batch = batch_of(files, [0, 5, 7])
+    numbers = torch.zeros(3, sum(objective.spec.widths), requires_grad=True)
+    optimiser = torch.optim.Adam([numbers], lr=0.02)
+    first = None
+    for _ in range(60):
+        loss = objective(numbers, batch).loss
+        first = loss.item() if first is None else first
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert loss.item() < 0.3 * first
+
+
+def test_photos_without_labels_do_not_count_in_supervised_terms(model, files):
+    objective = objective_for(model, QUICK)
+    batch = batch_of(files, [0, 5])
+    numbers = torch.randn(2, sum(objective.spec.widths), generator=torch.Generator().manual_seed(0))
+    half = type(batch)(**{**vars(batch), "labelled": torch.tensor([True, False])})
+    alone = objective(numbers[:1], batch.select(slice(0, 1)))
+    both = objective(numbers, half)
+    torch.testing.assert_close(both.loss, alone.loss / 2)  # the mean over both photos
+    for name, value in alone.terms.items():
+        torch.testing.assert_close(both.terms[name], value)
+
+
+def test_the_truth_costs_nothing(model, files):
+    objective = objective_for(model, QUICK)
+    batch = batch_of(files, [0, 5])
+    spec = objective.spec
+    lighting = torch.zeros(2, 27)
+    numbers = torch.cat(
+        (batch.identity, batch.strengths, torch.zeros(2, spec.albedo), batch.rotation, lighting,
+         batch.translation / 100), dim=1,
+    )  # fmt: skip
+    assert objective(numbers, batch).loss < 1e-3
+    coefficients = coefficients_of(prediction_of(numbers, spec), spec, model)
+    torch.testing.assert_close(coefficients.expression, batch.strengths)
+
+
+def test_crops_smaller_than_the_network_sees_are_refused():
+    spec = NetworkSpec(1, 1, 1, reduction=2)
+    with pytest.raises(ValueError, match="reduction"):
+        network_input(torch.zeros(1, 56, 56, 3), spec)
+    assert network_input(torch.rand(1, 224, 224, 3), spec).shape == (1, 3, 112, 112)
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one(model, files, tmp_path, repository):
+    """DDP over gloo: the same losses with the same global batch, norms over both processes included."""
+    save_model(tmp_path / "model.npz", model)
+    script = tmp_path / "training.py"
+    script.write_text(
+        "import sys\n"
+        "import torch\n"
+        "from facemill.coarse.training.train import TrainingFiles, train_coarse\n"
+        "from facemill.coarse.training_settings import TrainSettings\n"
+        "from facemill.models.files import load_model\n"
+        "torch.set_num_threads(1)\n"
+        "settings, place, files = sys.argv[1:4]\n"
+        "train, validation = files.split(';')\n"
+        "files = TrainingFiles(train.split(','), [validation])\n"
+        "train_coarse(files, load_model(f'{place}/model.npz'), 'toy',\n"
+        "    TrainSettings.model_validate_json(settings), f'{place}/run{sys.argv[4]}',\n"
+        "    f'{place}/w{sys.argv[4]}.safetensors', torch.device('cpu'))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(repository / "src"), "OMP_NUM_THREADS": "1"}
+    lists = ",".join(files.train) + ";" + files.validation[0]
+    for processes in (1, 2):
+        settings = QUICK.model_copy(update={"processes": processes, "learning_rate": 1e-4}).model_dump_json()
+        command = [sys.executable, str(script), settings, str(tmp_path), lists, str(processes)]
+        subprocess.run(command, check=True, env=environment, timeout=300)
+    one, two = losses_of(tmp_path / "run1"), losses_of(tmp_path / "run2")
+    np.testing.assert_allclose(two, one, rtol=1e-4)
+
+
+def test_the_perceptual_term_is_computed_on_renders(model, files, repository):
+    identity = load_identity(repository / "resources" / "weights" / "identity.safetensors")
+    settings = QUICK.model_copy(update={"rendered_share": 1.0, "hybrid": HybridWeights()})
+    objective = TrainingObjective(
+        model, spec_for(model, **NETWORK.model_dump()), settings, label_maker(model), identity
+    )
+    numbers = torch.zeros(2, sum(objective.spec.widths), requires_grad=True)
+    found = objective(numbers, batch_of(files, [0, 5]))
+    assert 0 < found.terms["perceptual"] < 2
+    found.loss.backward()
+    assert numbers.grad.isfinite().all()
