@@ -50,6 +50,7 @@ class Fitter:
         space = expression_space(model, settings.strength_deviation, settings.expression_deviation)
         self.space = space
         offsets = landmark_offsets(model.topology, settings.landmark_convention)
+        self.landmark_offsets = offsets
         self.landmark_stage = LandmarkStage(space, deep3d_crop_camera(), settings.landmarks, offsets)
         self.photometric_stage = PhotometricStage(space, settings.photometric, settings.weights, offsets)
 
@@ -96,7 +97,8 @@ class Fitter:
     @cached_property
     def _decoder(self) -> FaceDecoder:
         """Of the vertices that the photometric stage draws, with the model's own expression."""
-        return FaceDecoder(self.model.subset(rendered_vertices(self.model)))
+        part = self.model.subset(rendered_vertices(self.model))
+        return FaceDecoder(part, landmark_offsets=self.landmark_offsets)
 
 
 def fit(

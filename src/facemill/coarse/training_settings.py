@@ -98,6 +98,9 @@ class TrainSettings(Settings):
         le=1,
         description="share of each batch that is rendered for the self-supervised terms; 0: supervised only",
     )
+    landmark_convention: Literal["dlib68", "model"] = Field(
+        "dlib68", description="whose 68 points photos have, as in reconstruct_coarse"
+    )
     strength_deviation: float = Field(
         0.5, gt=0, description="standard deviation of a blendshape's strength in the expression term"
     )

@@ -10,6 +10,7 @@ from torch.nn.functional import interpolate as resize_batch
 
 from facemill.coarse.decode import FaceDecoder, mean_face, project_landmarks
 from facemill.coarse.expression_space import ExpressionSpace, whole_expression_space
+from facemill.coarse.landmark_offsets import landmark_offsets
 from facemill.coarse.losses.landmark import landmark_distance, landmark_error, landmark_weights
 from facemill.coarse.losses.objective import CoarseTarget, LossTerms
 from facemill.coarse.losses.supervised import (
@@ -65,6 +66,8 @@ class TrainingObjective:
         self.gram = None if maker is None else maker.form.gram.float().to(model.device)
         self.landmark_decoder = _LandmarkDecoder(self.space.model)
         self.stage = PhotometricStage(self.space, PhotometricStageSettings(), settings.hybrid)
+        offsets = landmark_offsets(model.topology, settings.landmark_convention)
+        self.detected = FaceDecoder(self.stage.decoder.model, landmark_offsets=offsets)
         self.emphasis = landmark_weights(settings.hybrid.landmark_emphasis, device=model.device)
 
     def __call__(self, numbers: Tensor, batch: TrainingBatch) -> StepLoss:
@@ -95,6 +98,11 @@ class TrainingObjective:
         centre = neutral_coefficients(self.space.model, len(batch), batch.crops.device)
         features: tuple[Tensor, Tensor] | None = None
         prepared = self.stage.predict(coefficients, centre, decoded, fragments, reduction)
+        # Landmarks of photos are a detector's, of synthetic faces the model's own.
+        rotation = matrix_from_euler_deep3d(coefficients.rotation)
+        as_detected, _ = self.detected.landmarks(decoded.vertices, coefficients.rotation[:, 2], rotation)
+        own = batch.labelled[:, None, None]
+        prepared = replace(prepared, landmarks=torch.where(own, decoded.landmarks, as_detected))
         if self.identity is not None and self.settings.hybrid.perceptual > 0:
             features = self._features(prepared.rendered, fragments, decoded.landmarks, batch)
         if features is not None:

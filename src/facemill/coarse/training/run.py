@@ -253,7 +253,7 @@ class TrainingRun:
         """What must not change between the parts of a run; its length may."""
         free = {"epochs", "log_interval", "validation_interval", "validation_images", "checkpoint_interval"}
         free |= {"pictures", "workers", "processes", "nodes", "train", "validation", "start"}
-        kept = self.settings.model_dump(mode="json", exclude=free)
+        kept = self.settings.model_dump(mode="json", exclude=free, exclude_defaults=True)
         return f"{len(self.sets.train)} images, {kept}"
 
     def _give_up(self, step: int, batch: TrainingBatch, loss: StepLoss) -> None:
