@@ -4,9 +4,10 @@ import csv
 from pathlib import Path
 
 import pytest
+import yaml
 
 from facemill.runtime.tables import read_table
-from workflow.running import run_snakemake
+from workflow.running import ROOT, run_snakemake
 
 SMALL = {"split": "test", "identities": 2, "photos_per_identity": 1, "shard_size": 1, "size": 64}
 CONFIGURATION = {"run": "small", "photos": {}, "synthesis": {"photos": {"mine": SMALL}}}
@@ -48,21 +49,17 @@ def test_two_runs_give_the_same_bytes_and_a_broken_one_leaves_nothing(tmp_path):
 
 
 @pytest.mark.slow
-def test_dlib_finds_the_faces_of_portraits(tmp_path):
-    portraits = {
-        **{"split": "test", "identities": 50, "photos_per_identity": 4, "shard_size": 50},
-        **{"framing": "portrait", "size": 640, "labels": False},
-    }
-    configuration = {"run": "small", "photos": {}, "synthesis": {"photos": {"mine": portraits}}}
-    made_run = run_snakemake(tmp_path, configuration, f"{FOLDER}/contact_sheet.png", timeout=1800)
-    assert made_run.code == 0, made_run.output
-    pictures = str(tmp_path / FOLDER / "synthesize_photos" / "0000")
-    configuration["photos"] = {"mine": {"folder": pictures}}
-    run = run_snakemake(tmp_path, configuration, "results/small/photos/mine/faces.csv", timeout=1800)
+def test_dlib_finds_the_faces_of_the_shipped_portraits(tmp_path):
+    configuration = yaml.safe_load((ROOT / "config" / "synthesis.yaml").read_text())
+    folder = "results/synthetic/synthesis/photos/portraits"
+    first = run_snakemake(tmp_path, configuration, f"{folder}/contact_sheet.png", timeout=1800)
+    assert first.code == 0, first.output
+    configuration["photos"] = {"mine": {"folder": str(tmp_path / folder / "synthesize_photos" / "0000")}}
+    run = run_snakemake(tmp_path, configuration, "results/synthetic/photos/mine/faces.csv", timeout=1800)
     assert run.code == 0, run.output
-    with (tmp_path / "results/small/photos/mine/faces.csv").open(newline="") as file:
+    with (tmp_path / "results/synthetic/photos/mine/faces.csv").open(newline="") as file:
         status = {row["photo"]: row["status"] for row in csv.DictReader(file)}
-    truth = read_table(tmp_path / FOLDER / "synthesize_photos" / "0000.parquet")
+    truth = read_table(tmp_path / folder / "synthesize_photos" / "0000.parquet")
     near = truth.loc[truth["yaw"].abs() <= 30, "photo"]
     assert len(status) == 200 and len(near) > 100
-    assert sum(status[photo] == "ok" for photo in near) >= DETECTED * len(near)
+    assert sum(status[photo] != "no_face" for photo in near) >= DETECTED * len(near)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from facemill.geometry.image import resizing
 from facemill.rendering.zbuffer import Buffers, rasterize_screens, screens_of
-from facemill.synthesis.accessory import EYES, GLASSES
+from facemill.synthesis.accessory import EYES
 from facemill.synthesis.camera import View
 from facemill.synthesis.layers import LABEL_NAMES, Layer
 from facemill.synthesis.lighting import Lights
@@ -21,7 +21,7 @@ from facemill.synthesis.sky import DIRECTIONS
 SAMPLES = 2  # per pixel and axis
 NEAR = 50.0
 _SHADOW_SIZE = 224
-_WET = np.isin(np.arange(len(LABEL_NAMES)), (EYES, GLASSES))
+_WET = np.arange(len(LABEL_NAMES)) == EYES
 
 
 @dataclass(frozen=True)

@@ -61,8 +61,11 @@ def sheen_of_lobes(
         both = own * sharpness[k] / (own + sharpness[k])
         towards = rx * lobes[k, 0] + ry * lobes[k, 1] + rz * lobes[k, 2]
         exponent = both * (towards - 1.0)
-        if exponent > -8.0:
-            total += radiance[k, channel] * own / (own + sharpness[k]) * math.exp(exponent)
+        # A lobe behind the surface sends nothing, one on its horizon half.
+        above = 2.5 * (nx * lobes[k, 0] + ny * lobes[k, 1] + nz * lobes[k, 2]) + 0.5
+        if exponent > -8.0 and above > 0.0:
+            share = min(above, 1.0) * own / (own + sharpness[k])
+            total += radiance[k, channel] * share * math.exp(exponent)
     return total
 
 

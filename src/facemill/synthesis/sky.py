@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from facemill.rendering.zbuffer import Screen, rasterize_screens
 
 COUNT = 48
-MAP_SIZE = 96
+MAP_SIZE = 64
 _BIAS = 4.0  # millimetres in front of a point that do not hide it: the coarse mesh cuts corners
 
 
