@@ -11,7 +11,7 @@ from scipy import sparse
 
 from facemill.models.head import read_compact_head
 from facemill.models.head_builder.calibration import Calibration
-from facemill.models.head_builder.landmarks import Curves, curves_of, mirror_of, surface_vertex_of
+from facemill.models.head_builder.landmarks import Curves, curves_of, surface_vertex_of
 from facemill.models.head_builder.lips import LipSeal, lip_seal
 from facemill.models.head_builder.openness import openness_of
 from facemill.models.head_builder.parts import SKIN, HeadParts, cut_head
@@ -47,7 +47,6 @@ class Anatomy:
         parts, surface: the base level and how it becomes the model.
         base_mean: (N, 3) the mean person, millimetres, head frame; mean: (V, 3).
         topology: of the model.
-        mirror: (V,) the vertex on the other side.
         part, pocket: (V,) labels of `parts`; face: (V,) bool, vertices of the refined skin.
         curves: lines on the mean; points: fields over the mean.
         face_rows: base vertices by which people are aligned.
@@ -61,7 +60,6 @@ class Anatomy:
     base_mean: NDArray[np.float64]
     mean: NDArray[np.float64]
     topology: Topology
-    mirror: NDArray[np.int64]
     part: NDArray[np.int64]
     pocket: NDArray[np.int64]
     face: NDArray[np.bool_]
@@ -134,7 +132,6 @@ def read_anatomy(
         base_mean=base_mean,
         mean=mean,
         topology=head.topology,
-        mirror=mirror_of(mean),
         part=part,
         pocket=pocket,
         face=face,

@@ -137,10 +137,10 @@ def strengths_of(blendshapes: Mapping[str, float] | NDArray, names: tuple[str, .
 
 
 def personal_blendshapes(anatomy: Anatomy, base_shape: NDArray, seed: int) -> NDArray[np.float32]:
-    """(52, N, 3) a person's own blendshapes: scaled with the face, and stronger here and weaker there.
+    """(52, N, 3) a person's own blendshapes: scaled with the size of the face, each by a gain of its own.
 
-    The fields have wavelengths of 60 mm and more, so that lips and lids, which lie close together, still move
-    together.
+    The gains vary by 8 % between people; those of blinks and gazes do not, so that lids still close and meet
+    the eyes.
     """
     random = generator_of(seed, "blendshapes")
     rows = anatomy.face_rows
