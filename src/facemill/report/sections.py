@@ -58,9 +58,14 @@ class Page:
         return Markup(self.templates.get_template(template).render(**values))
 
 
-def summary_section(page: Page) -> Section:
-    """How many photos became faces, how well, and what became of the others."""
+def summary_section(page: Page) -> Section | None:
+    """How many photos became faces, how well, and what became of the others.
+
+    None for a run that evaluates without photos of its own.
+    """
     sets = page.inputs.sets
+    if not sets and page.inputs.evaluations.results:
+        return None
     total = sum(len(one.photos) for one in sets)
     faces = sum(int((one.photos["status"] == OK).sum()) for one in sets)
     tiles = [("photos", f"{total:,}"), ("faces", f"{faces:,}"), ("without a face", f"{total - faces:,}")]
