@@ -1,9 +1,9 @@
 """68 predicted landmarks against true ones, by yaw (AFLW2000-3D).
 
-input: when the predictions are our own, what makes them; otherwise nothing
+input: folder, predictions (folders)
 output: summary (evaluation/landmarks/<name>.json), faces (evaluation/landmarks/<name>_faces.csv)
-params: settings (evaluate_landmarks), task (evaluation.landmarks.<name>, with a folder in place of `coarse`:
-    coarse/<set>, which holds <photo>/landmarks68.txt)
+params: settings (evaluate_landmarks), task (evaluation.landmarks.<name>, with a folder in place of `coarse`),
+    source (predictions as the configuration has them)
 """
 
 from facemill.evaluation.landmarks import evaluate_landmarks, write_landmarks
@@ -17,4 +17,5 @@ write_landmarks(
     LandmarkErrorSettings(**snakemake.params.settings),
     summary=snakemake.output.summary,
     table=snakemake.output.faces,
+    source=snakemake.params.source,
 )

@@ -106,6 +106,38 @@ rule evaluate_scan:
         "../../scripts/evaluate_scan.py"
 
 
+rule export_landmarks:
+    input:
+        tables=lambda wildcards: plan.own_faces(
+            "landmarks",
+            wildcards.name,
+            "coarse/{set}/reconstruct_coarse/{shard}.parquet",
+        ),
+        arrays=lambda wildcards: plan.own_faces(
+            "landmarks", wildcards.name, "coarse/{set}/reconstruct_coarse/{shard}.npz"
+        ),
+        model=rules.prepare_model.output.model,
+    output:
+        predictions=directory(f"{RESULTS}/evaluation/landmarks/{{name}}/predictions"),
+    log:
+        f"{RESULTS}/logs/export_landmarks/{{name}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/export_landmarks/{{name}}.tsv"
+    conda:
+        "../../envs/export_landmarks.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=60,
+    params:
+        settings=plan.stage("reconstruct_coarse"),
+        code=plan.code("export_landmarks"),
+    message:
+        "write the landmarks {wildcards.name}"
+    script:
+        "../../scripts/export_landmarks.py"
+
+
 rule evaluate_landmarks:
     input:
         folder=lambda wildcards: plan.task("landmarks", wildcards.name)["folder"],
@@ -128,6 +160,7 @@ rule evaluate_landmarks:
     params:
         settings=plan.stage("evaluate_landmarks"),
         task=lambda wildcards: plan.task("landmarks", wildcards.name),
+        source=lambda wildcards: plan.source("landmarks", wildcards.name),
         code=plan.code("evaluate_landmarks"),
     message:
         "evaluate the landmarks {wildcards.name}"

@@ -9,7 +9,6 @@ bin at random, gives a slightly different figure in each run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from facemill.evaluation.settings import LandmarkErrorSettings, LandmarkTask, Origin
+from facemill.formats.now_predictions import read_prediction_reasons
 from facemill.formats.true_landmarks import TrueFace, prediction_file, read_prediction, read_true_faces
 from facemill.geometry.mesh import FloatArray
 from facemill.runtime.errors import FormatError
@@ -68,14 +68,15 @@ def evaluate_landmarks(task: LandmarkTask) -> LandmarkEvaluation:
     """
     faces = read_true_faces(task.folder)
     files = {face.photo: prediction_file(task.predictions, face.photo) for face in faces}
-    if not any(files.values()):
+    reasons = read_prediction_reasons(task.predictions)
+    if not reasons and not any(files.values()):
         raise FormatError(
             f"{task.predictions} holds no landmarks for any of the {len(faces)} photos of {task.folder}",
             f"{faces[0].photo}.txt, {faces[0].photo}.pts or {faces[0].photo}/landmarks68.txt and the like",
             "none of them",
             "name the predictions after the photos",
         )
-    rows = [_row(face, files) for face in faces]
+    rows = [_row(face, files[face.photo], reasons.get(face.photo, "")) for face in faces]
     return LandmarkEvaluation(pd.DataFrame(rows, columns=list(COLUMNS)), task.origin)
 
 
@@ -110,17 +111,21 @@ def normalised_mean_error(predicted: FloatArray, true: FloatArray) -> float:
 
 
 def write_landmarks(
-    evaluation: LandmarkEvaluation, settings: LandmarkErrorSettings, summary: str | Path, table: str | Path
+    evaluation: LandmarkEvaluation,
+    settings: LandmarkErrorSettings,
+    summary: str | Path,
+    table: str | Path,
+    source: str = "",
 ) -> None:
-    """Write the figures (JSON) and a row per face (CSV)."""
-    write_json(summary, evaluation.summary(settings))
+    """Write the figures (JSON) and a row per face (CSV); `source`: what the predictions are."""
+    write_json(summary, {**evaluation.summary(settings), "predictions": source})
     write_text(table, evaluation.table.to_csv(index=False, lineterminator="\n"))
 
 
-def _row(face: TrueFace, files: Mapping[str, Path | None]) -> tuple[str, float, float, str, str]:
-    path = files[face.photo]
+def _row(face: TrueFace, path: Path | None, why_missing: str) -> tuple[str, float, float, str, str]:
     if path is None:
-        return face.photo, face.yaw_degrees, np.nan, "missing_prediction", f"no landmarks for {face.photo}"
+        reason = why_missing or f"no landmarks for {face.photo}"
+        return face.photo, face.yaw_degrees, np.nan, "missing_prediction", reason
     try:
         if face.points is None:
             return face.photo, face.yaw_degrees, np.nan, "bad_ground_truth", face.fault

@@ -116,6 +116,7 @@ def test_landmarks(run, tmp_path):
         params={
             "task": {"folder": str(tmp_path / "truth"), "predictions": str(tmp_path / "coarse")},
             "settings": {},
+            "source": "a folder",
         },
         output={"summary": tmp_path / "l.json", "faces": tmp_path / "l.csv"},
     )
