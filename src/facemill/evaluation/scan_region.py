@@ -54,7 +54,7 @@ def read_scan_region(dataset: str | Path, subject: str, settings: NowSettings) -
     except FormatError as error:
         raise PhotoError("bad_scan_landmarks", error.sentence) from error
     try:
-        mesh = read_mesh(path, need_triangles=False)
+        mesh = read_mesh(path, need_triangles=False, need_numbers=False)
     except FormatError as error:
         raise PhotoError("bad_scan", error.sentence) from error
     fault = order_fault(landmarks)
@@ -75,7 +75,8 @@ def crop_scan(
 ) -> ScanRegion:
     """Clean a scan and keep the vertices of its scored region.
 
-    Vertices of no triangle are leftovers of cleaning programs, not surface: they are left out unless the
+    Vertices that are no numbers (a scanner's holes) are dropped with their triangles. Vertices of no triangle
+    are leftovers of cleaning programs, not surface: they are left out unless the
     scan has no triangles at all (a point cloud). Triangles without area are dropped. Flipped triangles do
     not matter, because distances are unsigned.
 
@@ -85,6 +86,13 @@ def crop_scan(
     vertices = np.asarray(vertices, dtype=np.float64)
     notes: list[str] = []
     warning = ""
+    numbers: NDArray[np.bool_] = np.isfinite(vertices).all(axis=1)
+    if not numbers.all():
+        notes.append(f"{int((~numbers).sum())} vertices that are no numbers")
+        triangles = (np.cumsum(numbers) - 1)[triangles[numbers[triangles].all(axis=1)]]
+        vertices = vertices[numbers]
+    if not len(vertices):
+        raise PhotoError("bad_scan", f"{name}: no position of a vertex is a number")
     flat = _flat_triangles(vertices, triangles)
     if flat.any():
         notes.append(f"{int(flat.sum())} triangles without area")

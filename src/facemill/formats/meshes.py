@@ -32,14 +32,14 @@ __all__ = [
 _REMEDY = "export the mesh again, as OBJ, PLY or GLB"
 
 
-def read_mesh(path: str | Path, need_triangles: bool = True) -> Mesh:
-    """Read an OBJ, PLY or GLB file, chosen by its suffix.
+def read_mesh(path: str | Path, need_triangles: bool = True, need_numbers: bool = True) -> Mesh:
+    """Read an OBJ, PLY or GLB file, chosen by its suffix; arguments as for `read_obj`.
 
     Raises:
         FormatError: see `read_obj`; or the suffix is another one.
     """
     reader = _by_suffix(path, {".obj": read_obj, ".ply": read_ply, ".glb": _read_glb_mesh})
-    return reader(path, need_triangles)
+    return reader(path, need_triangles, need_numbers)
 
 
 def write_mesh(path: str | Path, mesh: Mesh) -> None:
@@ -78,13 +78,14 @@ def write_obj(path: str | Path, mesh: Mesh, texture: NDArray[np.uint8] | None = 
     write_bytes(path, "".join(parts).encode("ascii"))
 
 
-def read_obj(path: str | Path, need_triangles: bool = True) -> Mesh:
+def read_obj(path: str | Path, need_triangles: bool = True, need_numbers: bool = True) -> Mesh:
     """Read Wavefront OBJ: positions, vertex colours and uv; polygons become fans of triangles.
 
     Colours above 1 are taken as 0..255. Normals, groups and materials are passed over.
 
     Args:
         need_triangles: whether a file without triangles (a point cloud) is an error.
+        need_numbers: whether a position that is not finite is an error; else it comes through as it is.
     Raises:
         FormatError: the file is missing or empty; a line cannot be read; a coordinate is not a finite number;
             an index points nowhere.
@@ -107,7 +108,8 @@ def read_obj(path: str | Path, need_triangles: bool = True) -> Mesh:
     colors = table[:, -3:] if table.shape[1] >= 6 else None
     if colors is not None and colors.max(initial=0) > 1:
         colors = colors / 255
-    return checked_mesh(path, need_triangles, table[:, :3], indices[:, :3], colors, uv, uv_triangles)
+    mesh = (table[:, :3], indices[:, :3], colors, uv, uv_triangles)
+    return checked_mesh(path, need_triangles, need_numbers, *mesh)
 
 
 def write_ply(path: str | Path, mesh: Mesh, binary: bool = True) -> None:
@@ -145,7 +147,7 @@ def write_ply(path: str | Path, mesh: Mesh, binary: bool = True) -> None:
     write_bytes(path, "\n".join(header).encode("ascii") + body)
 
 
-def read_ply(path: str | Path, need_triangles: bool = True) -> Mesh:
+def read_ply(path: str | Path, need_triangles: bool = True, need_numbers: bool = True) -> Mesh:
     """Read ascii or binary PLY: positions, vertex colours, triangles (polygons become fans).
 
     Raises:
@@ -167,12 +169,14 @@ def read_ply(path: str | Path, need_triangles: bool = True) -> Mesh:
     elif loaded.visual.kind == "vertex":
         colors = np.asarray(loaded.visual.vertex_colors)[:, :3] / 255
     vertices = np.asarray(loaded.vertices, dtype=np.float64)
-    return checked_mesh(path, need_triangles, vertices, triangles.reshape(-1, 3), colors, None, None)
+    mesh = (vertices, triangles.reshape(-1, 3), colors, None, None)
+    return checked_mesh(path, need_triangles, need_numbers, *mesh)
 
 
 def checked_mesh(
     path: str | Path,
     need_triangles: bool,
+    need_numbers: bool,
     vertices: NDArray,
     triangles: NDArray,
     colors: NDArray | None,
@@ -189,7 +193,7 @@ def checked_mesh(
             f"{len(vertices)} points without triangles",
             _REMEDY,
         )
-    for name, values in (("position", vertices), ("colour", colors), ("uv", uv)):
+    for name, values in (("position", vertices if need_numbers else None), ("colour", colors), ("uv", uv)):
         if values is not None and not np.isfinite(values).all():
             row = int(np.argmin(np.isfinite(values).all(axis=1)))
             raise FormatError(
@@ -218,11 +222,10 @@ def _by_suffix(path: str | Path, choices: dict[str, Callable]) -> Callable:
     return choices[suffix]
 
 
-def _read_glb_mesh(path: str | Path, need_triangles: bool) -> Mesh:
+def _read_glb_mesh(path: str | Path, need_triangles: bool, need_numbers: bool) -> Mesh:
     mesh = read_glb(path).mesh
-    return checked_mesh(
-        path, need_triangles, mesh.vertices, mesh.triangles, mesh.colors, mesh.uv, mesh.uv_triangles
-    )
+    parts = (mesh.vertices, mesh.triangles, mesh.colors, mesh.uv, mesh.uv_triangles)
+    return checked_mesh(path, need_triangles, need_numbers, *parts)
 
 
 def _lines(line: str, table: NDArray) -> str:

@@ -143,11 +143,26 @@ def test_six_points_or_another_order_on_the_scan(study):
     assert status == "bad_scan_landmarks" and "nose" in reason and ".pp" in reason
 
 
-def test_a_scan_with_nan_or_missing(study):
+def test_a_scan_with_nan_loses_these_vertices_and_their_triangles(study):
     path = study[0] / "scans" / "bert" / "head.obj"
-    path.write_text(path.read_text().replace("v ", "v nan ", 1).replace("nan -75.0000", "nan", 1))
+    mesh = face_grid(41, 51)
+    vertices = mesh.vertices.copy()
+    vertices[[0, 600, 1025]] = np.nan, np.inf, np.nan  # a corner, and two inside of the region
+    write_subject(study[0], "bert", mesh.with_vertices(vertices), face_landmarks())
+    assert "nan" in path.read_text() and "inf" in path.read_text()
+    task = NowTask(dataset=str(study[0]), predictions=str(study[1]))
+    anna, bert = evaluate_now(task, NowSettings(heat_maps=0)).scores
+    assert bert.status == "ok" and "3 vertices that are no numbers" in bert.reason
+    assert "head.obj" in bert.reason and len(bert.distances) == len(anna.distances) - 2
+    assert np.isfinite(bert.distances).all()
+    assert np.median(bert.distances) == pytest.approx(np.median(anna.distances), rel=0.02)
+    write_subject(study[0], "bert", mesh.with_vertices(np.full_like(vertices, np.nan)), face_landmarks())
     status, reason = outcome(study)
-    assert status == "bad_scan" and "no number" in reason and "head.obj" in reason
+    assert status == "bad_scan" and "no position of a vertex is a number" in reason
+
+
+def test_a_missing_scan(study):
+    path = study[0] / "scans" / "bert" / "head.obj"
     path.unlink()
     assert outcome(study)[0] == "missing_scan"
     shutil.rmtree(path.parent)
