@@ -86,7 +86,7 @@ def crop_scan(
     vertices = np.asarray(vertices, dtype=np.float64)
     notes: list[str] = []
     warning = ""
-    numbers: NDArray[np.bool_] = np.isfinite(vertices).all(axis=1)
+    numbers = np.asarray(np.isfinite(vertices).all(axis=1))
     if not numbers.all():
         notes.append(f"{int((~numbers).sum())} vertices that are no numbers")
         triangles = (np.cumsum(numbers) - 1)[triangles[numbers[triangles].all(axis=1)]]
