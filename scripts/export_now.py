@@ -19,7 +19,7 @@ log_to(snakemake.log[0])
 task = NowTask(**snakemake.params.task)
 export_now(
     task.predictions,
-    cases=read_cases(task.dataset, task.image_list, task.challenges),
+    cases=read_cases(task.dataset, task.image_list, task.challenges, need_scans=False),
     shards=map(
         ReconstructedShard,
         map(read_table, snakemake.input.tables),

@@ -126,7 +126,7 @@ def _now_pictures(folder: Path, task: Any) -> Iterator[ListedPhoto]:
     """The pictures and face boxes of a data set that lies on disk."""
     from facemill.formats.now import face_box_file, find_pictures, read_cases  # numpy: not in every job
 
-    cases = read_cases(folder, task.image_list, task.challenges)
+    cases = read_cases(folder, task.image_list, task.challenges, need_scans=False)
     for case, path in find_pictures(folder, cases).items():
         box = face_box_file(folder, case)
         yield ListedPhoto(

@@ -45,18 +45,22 @@ class NowCase(NamedTuple):
 
 
 def read_cases(
-    dataset: str | Path, image_list: ImageList = "auto", challenges: Iterable[str] = ()
+    dataset: str | Path,
+    image_list: ImageList = "auto",
+    challenges: Iterable[str] = (),
+    need_scans: bool = True,
 ) -> list[NowCase]:
     """The pictures of the data set, in the order of its list.
 
     Args:
         image_list: which of the two lists; `auto` takes the one that is there (validation if both are).
         challenges: keep only these; none given means all.
+        need_scans: whether a data set without scans is an error; those of the test images are not public.
     Raises:
         FormatError: the folder is missing or of another layout; a line of the list is not of the form
             `<subject>/<challenge>/<image>`; nothing is left.
     """
-    path = _list_of(Path(dataset), image_list)
+    path = _list_of(Path(dataset), image_list, need_scans)
     wanted = set(challenges)
     cases = []
     for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
@@ -157,13 +161,14 @@ def face_box_file(dataset: str | Path, case: NowCase) -> Path | None:
     return None
 
 
-def _list_of(dataset: Path, image_list: ImageList) -> Path:
+def _list_of(dataset: Path, image_list: ImageList, need_scans: bool) -> Path:
     if not dataset.is_dir():
         raise FormatError(f"{dataset} is missing", f"a NoW folder: {_LAYOUT}", "nothing", "correct the path")
     kinds = ("validation", "test") if image_list == "auto" else (image_list,)
     lists = [dataset / f"imagepaths{kind}.txt" for kind in kinds]
     there = [path for path in lists if path.is_file()]
-    folders = [name for name in ("scans", "scans_lmks_onlypp") if not (dataset / name).is_dir()]
+    needed = ("scans", "scans_lmks_onlypp") if need_scans else ()
+    folders = [name for name in needed if not (dataset / name).is_dir()]
     if not there or folders:
         lacking = [*folders, *([] if there else [" or ".join(path.name for path in lists)])]
         raise FormatError(

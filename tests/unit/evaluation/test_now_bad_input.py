@@ -238,6 +238,10 @@ def test_lists_and_lines(study):
         read_cases(study[0], "test")
     (study[0] / "imagepathstest.txt").write_text("NoW/iphone_pictures/anna/selfie/IMG_1.2.HEIC\r\n\r\n")
     assert read_cases(study[0], "test")[0].name == "anna/selfie/IMG_1.2"
+    shutil.rmtree(study[0] / "scans")
+    with pytest.raises(FormatError, match="it lacks scans"):
+        read_cases(study[0], "test")
+    assert len(read_cases(study[0], "test", need_scans=False)) == 1
 
 
 def test_pictures_and_boxes_in_both_layouts(study):
