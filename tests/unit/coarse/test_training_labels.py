@@ -65,16 +65,36 @@ def test_a_pose_under_the_crops_own_camera_is_found_exactly():
 def test_poses_of_another_focal_length_put_the_face_where_it_is_seen(model):
     maker = label_maker(model)
     shapes = maker.form.mean[None]
+    nobody = torch.zeros(1, 6, dtype=float64)
     own = deep3d_crop_camera(dtype=float64)
     # Half the distance and half the focal length: the face keeps its size, perspective grows.
     intrinsics = own.intrinsics.clone()
     intrinsics[0, 0] = intrinsics[1, 1] = own.intrinsics[0, 0] / 2
     near = Camera(own.rotation[None], own.translation[None] / 2, intrinsics[None])
-    rotation, translation = maker.poses(shapes, near)
+    rotation, translation = maker.poses(nobody, shapes, near)
     assert rotation.abs().max() < 0.05
     posed = shapes @ matrix_from_euler_deep3d(rotation).mT + translation[:, None]
     distance = (project(posed, own).pixels - project(shapes, near).pixels).norm(dim=-1)
     assert distance.mean() < 2.0
+
+
+def test_a_larger_head_farther_away_is_labelled_as_the_same_head_nearer(head_model):
+    """Size and place of a true shape are not told by a crop: the labels must show it where it is seen."""
+    maker = label_maker(head_model)
+    identity = torch.randn(1, 120, generator=torch.Generator().manual_seed(4), dtype=float64)
+    shape = maker.shapes(identity)
+    turn = matrix_from_euler_deep3d(torch.tensor([[0.02, 0.0, -0.03]], dtype=float64))
+    larger = 1.1 * shape @ turn.mT + torch.tensor([3.0, -2.0, 1.0])
+    own = deep3d_crop_camera(dtype=float64)
+    batch = Camera(*(value[None] for value in (own.rotation, own.translation, own.intrinsics)))
+    for true in (shape, larger):
+        best, floor, mean_error = maker.targets(true)
+        assert floor < 0.02 * mean_error
+        assert best.abs().max() < 6  # nothing runs off where a similarity hides it
+        rotation, translation = maker.poses(best, true, batch)
+        posed = maker.shapes(best) @ matrix_from_euler_deep3d(rotation).mT + translation[:, None]
+        distance = (project(posed, own).pixels - project(true, own).pixels).norm(dim=-1)
+        assert distance.mean() < 1.0  # px of the crop
 
 
 def test_the_scored_region_is_nows(model):

@@ -8,7 +8,7 @@ import torch
 
 from facemill.coarse.decode import FaceDecoder
 from facemill.coarse.expression_space import whole_expression_space
-from facemill.coarse.training.labels import label_maker
+from facemill.coarse.training.labels import WHOLLY, label_maker
 from facemill.coarse.training.packing import save_packed
 from facemill.geometry.camera import deep3d_crop_camera
 from facemill.models.coefficients import Coefficients
@@ -53,6 +53,7 @@ def drawn_faces(model: LinearModel, count: int, seed: int = 0) -> tuple[Coeffici
     maker = label_maker(model)
     shapes = model.shape(truth.identity, torch.zeros(count, 4))[:, maker.vertices].double()
     best, floor = maker.form.targets(shapes)
+    mean_error = maker.form.targets(shapes, WHOLLY)[1]
     arrays = {
         "crops": np.rint(255 * crops.clamp(0, 1).numpy()).astype(np.uint8),
         "attention": (255 * fragments.mask.numpy()).astype(np.uint8),
@@ -61,7 +62,7 @@ def drawn_faces(model: LinearModel, count: int, seed: int = 0) -> tuple[Coeffici
         "labelled": np.ones(count, dtype=bool),
         "identity": best.float().numpy(),
         "floor": floor.float().numpy(),
-        "mean_error": maker.mean_error(shapes).float().numpy(),
+        "mean_error": mean_error.float().numpy(),
         "strengths": truth.expression.numpy(),
         "rotation": truth.rotation.numpy(),
         "translation": truth.translation.numpy(),

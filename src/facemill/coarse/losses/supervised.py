@@ -41,14 +41,21 @@ class ShapeForm:
     mean: Tensor
     shares: Tensor
 
-    def targets(self, shapes: Tensor) -> tuple[Tensor, Tensor]:
-        """Best coefficients z* (B, K) and the error that they leave (B,), mm^2, of shapes (B, R, 3)."""
+    def targets(self, shapes: Tensor, ridge: float = 0.0) -> tuple[Tensor, Tensor]:
+        """Best coefficients z* (B, K) and the error that they leave (B,), mm^2, of shapes (B, R, 3).
+
+        Args:
+            ridge: added to the diagonal of `gram`: mm^2 per squared standard deviation that coefficients
+                must be worth. Without it, directions that look like a similarity go anywhere.
+        """
         offsets = shapes.to(self.mean) - self.mean
         pulled = offsets.flatten(1) @ self.pull
-        best = solve_positive_definite(self.gram.expand(len(shapes), -1, -1), pulled)
+        system = self.gram + ridge * torch.eye(len(self.gram)).to(self.gram)
+        best = solve_positive_definite(system.expand(len(shapes), -1, -1), pulled)
         whole = (weighted(offsets, self.normals, self.shares) * offsets).sum((1, 2))
         whole = whole - (offsets.flatten(1) @ self.explained).square().sum(1)
-        return best, (whole - (best * pulled).sum(1)).clamp(min=0)
+        left = whole - 2 * (best * pulled).sum(1) + ((best @ self.gram) * best).sum(1)
+        return best, left.clamp(min=0)
 
 
 def shape_form(mean: Tensor, normals: Tensor, basis: Tensor, areas: Tensor | None = None) -> ShapeForm:

@@ -18,10 +18,13 @@ from facemill.geometry.rotation import (
     matrix_from_axis_angle,
     matrix_from_euler_deep3d,
 )
+from facemill.geometry.similarity import fit_similarity
 from facemill.models.morphable import LinearModel, MorphableModel
 
 UNSCORED_REGIONS = ("eyeballs", "mouth_interior", "ears", "neck", "scalp")
 CROP_FACTOR = 1.4  # NoW's radius around the base of the nose, in its means of two facial distances
+RIDGE = 1e-4  # mm^2 that a standard deviation must be worth to be asked for
+WHOLLY = 1e12  # a ridge that leaves the mean face
 POSE_POINTS = 150
 POSE_ITERATIONS = 8
 
@@ -32,22 +35,34 @@ class LabelMaker:
 
     Attributes:
         vertices: (R,) ids of the scored vertices.
-        form: the shape error over them.
+        form: the shape error over them; basis: (K, R, 3) of the identity.
     """
 
     vertices: Tensor
     form: ShapeForm
+    basis: Tensor
 
-    def mean_error(self, shapes: Tensor) -> Tensor:
-        """Error (B,) of the mean face, mm^2, against true shapes (B, R, 3) of the scored vertices."""
-        best, floor = self.form.targets(shapes)
-        return ((best @ self.form.gram) * best).sum(1) + floor
+    def targets(self, shapes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Best coefficients (B, K), the error they leave and that of the mean face (B,), mm^2.
 
-    def poses(self, shapes: Tensor, cameras: Camera) -> tuple[Tensor, Tensor]:
-        """Deep3D rotation (B, 3) and translation (B, 3) mm with which the crop's camera sees shapes best.
+        True shapes (B, R, 3) are first brought to the place and the size of the mean face: a crop tells
+        neither, and labels of other sizes would contradict the landmarks.
+        """
+        aligned = torch.stack([self._aligned(shape) for shape in shapes.double()])
+        best, floor = self.form.targets(aligned, RIDGE)
+        _, whole = self.form.targets(aligned, WHOLLY)
+        return best, floor, whole
 
-        A true camera has a focal length of its own; the crop's is fixed. The labels are the pose under which
-        the true neutral shape (B, R, 3) lands, by least squares, where the true cameras put it.
+    def shapes(self, identity: Tensor) -> Tensor:
+        """Scored vertices (B, R, 3) of coefficients (B, K)."""
+        return self.form.mean + torch.einsum("bk,krc->brc", identity.double(), self.basis)
+
+    def poses(self, identity: Tensor, shapes: Tensor, cameras: Camera) -> tuple[Tensor, Tensor]:
+        """Deep3D rotation (B, 3) and translation (B, 3) mm that show `identity` where the shapes are seen.
+
+        A true camera has a focal length of its own and a true head a size of its own; the crop's camera and
+        the labels' heads have not. The labels are the pose under which the best coefficients (B, K) land, by
+        least squares, where the true cameras put the true neutral shapes (B, R, 3).
 
         Args:
             cameras: a batch of B, head frame to pixels of the 224 crop.
@@ -55,7 +70,11 @@ class LabelMaker:
         step = max(1, shapes.shape[1] // POSE_POINTS)
         points = shapes[:, ::step].double()
         pixels = project(points, cameras.to(dtype=torch.float64)).pixels
-        return fit_pose(points, pixels)
+        return fit_pose(self.shapes(identity)[:, ::step], pixels)
+
+    def _aligned(self, shape: Tensor) -> Tensor:
+        found = fit_similarity(shape.numpy(), self.form.mean.numpy(), self.form.shares.numpy())
+        return torch.from_numpy(found.apply(shape.numpy()))
 
 
 def label_maker(model: MorphableModel) -> LabelMaker:
@@ -76,7 +95,7 @@ def label_maker(model: MorphableModel) -> LabelMaker:
         model.identity_basis[:, vertices],
         _vertex_areas(mean, triangles)[vertices],
     )
-    return LabelMaker(vertices, form)
+    return LabelMaker(vertices, form, model.identity_basis[:, vertices].double())
 
 
 def scored_vertices(model: MorphableModel) -> Tensor:
@@ -171,8 +190,7 @@ def mirror_map(model: LinearModel, maker: LabelMaker) -> MirrorMap:
     mean = maker.form.mean
     flip = mean.new_tensor([-1.0, 1.0, 1.0])
     other = torch.from_numpy(cKDTree(mean.numpy()).query((mean * flip).numpy())[1])
-    basis = model.identity_basis[:, maker.vertices].double()
-    mirrored_basis = (basis[:, other] * flip).flatten(1)
+    mirrored_basis = (maker.basis[:, other] * flip).flatten(1)
     mirrored_mean = ((mean[other] * flip) - mean).flatten()
     pulled = torch.cat((mirrored_basis, mirrored_mean[None])) @ maker.form.pull
     solved = solve_positive_definite(maker.form.gram.expand(len(pulled), -1, -1), pulled)

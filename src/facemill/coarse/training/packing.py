@@ -174,16 +174,16 @@ def _labels(truth: Truth, table: pd.DataFrame, model: MorphableModel) -> dict[st
     maker = label_maker(model)
     people = arrays["person_row"][rows]
     shapes = _scored_shapes(truth, maker, model)
-    best, floor = maker.form.targets(shapes)
+    best, floor, mean_error = maker.targets(shapes)
     camera = torch.from_numpy(arrays["camera_from_head"][rows]).double()
     photo_from_crop = np.stack([np.reshape(row, (3, 3)) for row in table["photo_from_crop"]])
     intrinsics = torch.from_numpy(np.linalg.inv(photo_from_crop) @ arrays["intrinsics"][rows])
     cameras = Camera(camera[:, :, :3], camera[:, :, 3], intrinsics)
-    rotation, translation = maker.poses(shapes[people], cameras)
+    rotation, translation = maker.poses(best[people], shapes[people], cameras)
     found = {
         "identity": best[people],
         "floor": floor[people],
-        "mean_error": maker.mean_error(shapes)[people],
+        "mean_error": mean_error[people],
         "rotation": rotation,
         "translation": translation,
     }
