@@ -95,3 +95,45 @@ def test_pictures_that_are_not_there_are_named_before_anything_runs(dataset, tmp
     configuration["photos"] = {"now_mine": {"folder": str(ROOT / "resources" / "photos")}}
     run = run_snakemake(tmp_path, configuration, "-n")
     assert run.code != 0 and "rename the photo set" in run.output
+
+
+SYNTHETIC = {
+    "run": "made",
+    "photos": {},
+    "synthesis": {"scans": {"heads": {"identities": 2, "photos_per_identity": 3, "size": 400}}},
+    "evaluation": {
+        "now": {
+            "floor": {"dataset": "synthesis.scans.heads", "predictions": "mean_face"},
+            "mine": {"dataset": "synthesis.scans.heads", "predictions": "coarse", "shard_size": 2},
+        }
+    },
+    "reconstruct_coarse": QUICK_FIT,
+    "evaluate_now": {"heat_maps": 1, "draws": 20, "visible_only": True},
+}
+
+
+def test_a_synthetic_data_set_is_made_before_it_is_evaluated(tmp_path):
+    run = run_snakemake(tmp_path, SYNTHETIC, "-n", "results/made/report.html")
+    assert run.code == 0, run.output
+    assert run.jobs["synthesize_scans"] == 2 and run.jobs["list_scans"] == 1
+    assert run.jobs["export_now"] == run.jobs["evaluate_now"] == 2 and run.jobs["compare_methods"] == 1
+    unknown = {**SYNTHETIC, "synthesis": {}}
+    run = run_snakemake(tmp_path, unknown, "-n", "results/made/evaluation/now/mine.json")
+    assert run.code != 0 and "list synthesis.scans.heads" in run.output and "Traceback" not in run.output
+
+
+@pytest.mark.slow
+def test_the_benchmark_in_one_command(tmp_path):
+    run = run_snakemake(tmp_path, SYNTHETIC, "results/made/report.html")
+    assert run.code == 0, run.output
+    results = tmp_path / "results" / "made"
+    summary = json.loads((results / "evaluation" / "now" / "mine.json").read_text())
+    assert summary["cases"] == 6 and summary["scored"] >= 3 and summary["origin"] == "synthetic"
+    assert "unreadable" not in str(summary["not_scored"])  # every picture that was planned was made
+    assert {"yaw", "expression"} <= set(summary["breakdown"])
+    floor = pd.read_csv(results / "evaluation" / "floor.csv").set_index(["evaluation", "group"])
+    assert 0.3 < floor.loc[("mine", "all"), "ratio"] < 2
+    comparison = pd.read_csv(results / "evaluation" / "comparison.csv")
+    assert comparison["here_synthetic_data"].notna().any() and comparison["here_original_data"].isna().all()
+    page = (results / "report.html").read_text()
+    assert 'id="evaluation"' in page and "the mean face" in page and "Beside published figures" not in page
