@@ -162,7 +162,7 @@ class Plan:
             task["dataset"] = self.data_set(name).folder
         if task.get("predictions") in OWN:
             task["predictions"] = f"{self.results}/evaluation/{kind}/{name}/predictions"
-        paths = ("dataset", "predictions", "prediction", "scan", "folder")
+        paths = ("dataset", "predictions", "prediction", "scan", "folder", "cases")
         return {key: str(Path(value).expanduser()) if key in paths else value for key, value in task.items()}
 
     def data_set(self, name: str) -> DataSet:
@@ -232,9 +232,10 @@ class Plan:
     def evaluation_results(self) -> list[str]:
         """The summary of each evaluation that the configuration lists."""
         tasks = self.settings.evaluation
-        kinds = {"now": tasks.now, "scans": tasks.scans, "landmarks": tasks.landmarks}
         return [
-            f"{self.results}/evaluation/{kind}/{name}.json" for kind, names in kinds.items() for name in names
+            f"{self.results}/evaluation/{kind}/{name}.json"
+            for kind in type(tasks).model_fields
+            for name in getattr(tasks, kind)
         ]
 
     def now_files(self, pattern: str) -> list[str]:

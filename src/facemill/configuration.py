@@ -16,6 +16,7 @@ from facemill.evaluation.settings import (
     CompareSettings,
     EvaluationTasks,
     LandmarkErrorSettings,
+    MiccSettings,
     NowSettings,
     ScanSettings,
 )
@@ -87,6 +88,7 @@ class Configuration(BaseModel):
     evaluate_now: NowSettings = NowSettings()
     evaluate_scan: ScanSettings = ScanSettings()
     evaluate_landmarks: LandmarkErrorSettings = LandmarkErrorSettings()
+    evaluate_micc: MiccSettings = MiccSettings()
     compare_methods: CompareSettings = CompareSettings()
     write_report: ReportSettings = ReportSettings()
 

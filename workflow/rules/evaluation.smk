@@ -168,6 +168,57 @@ rule evaluate_landmarks:
         "../../scripts/evaluate_landmarks.py"
 
 
+rule evaluate_micc:
+    input:
+        cases=lambda wildcards: plan.task("micc", wildcards.name)["cases"],
+    output:
+        summary=f"{RESULTS}/evaluation/micc/{{name}}.json",
+        cases=f"{RESULTS}/evaluation/micc/{{name}}_cases.csv",
+    log:
+        f"{RESULTS}/logs/evaluate_micc/{{name}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/evaluate_micc/{{name}}.tsv"
+    conda:
+        "../../envs/evaluate_micc.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=120,
+    params:
+        settings=plan.stage("evaluate_micc"),
+        task=lambda wildcards: plan.task("micc", wildcards.name),
+        code=plan.code("evaluate_micc"),
+    message:
+        "evaluate under the MICC protocol {wildcards.name}"
+    script:
+        "../../scripts/evaluate_micc.py"
+
+
+rule evaluate_shape_error:
+    input:
+        cases=lambda wildcards: plan.task("shape_error", wildcards.name)["cases"],
+    output:
+        summary=f"{RESULTS}/evaluation/shape_error/{{name}}.json",
+        cases=f"{RESULTS}/evaluation/shape_error/{{name}}_cases.csv",
+    log:
+        f"{RESULTS}/logs/evaluate_shape_error/{{name}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/evaluate_shape_error/{{name}}.tsv"
+    conda:
+        "../../envs/evaluate_shape_error.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=120,
+    params:
+        task=lambda wildcards: plan.task("shape_error", wildcards.name),
+        code=plan.code("evaluate_shape_error"),
+    message:
+        "measure the shape error of {wildcards.name}"
+    script:
+        "../../scripts/evaluate_shape_error.py"
+
+
 rule compare_methods:
     input:
         results=plan.evaluation_results,

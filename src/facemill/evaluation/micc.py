@@ -15,12 +15,16 @@ from typing import NamedTuple
 
 import numpy as np
 
+from facemill.evaluation.mesh_cases import MeshFigure, MeshPair
 from facemill.evaluation.registration import register
+from facemill.evaluation.settings import MiccSettings
 from facemill.evaluation.surface_index import LibiglIndex
 from facemill.geometry.mesh import FloatArray, IntArray, Mesh
 from facemill.geometry.similarity import Similarity, fit_similarity
+from facemill.runtime.errors import PhotoError
 
 RADIUS = 95.0
+MIN_POINTS = 100
 
 
 class MiccResult(NamedTuple):
@@ -90,6 +94,30 @@ def point_to_plane(points: FloatArray, surface: LibiglIndex, scan_from_predictio
     flat = length == 0  # a triangle without area has no plane: the distance to it counts
     plane = np.abs(((local - a) * normals).sum(axis=1)) / np.where(flat, 1.0, length)
     return scan_from_prediction.scale * np.where(flat, closest.distances, plane)
+
+
+def score_pair(pair: MeshPair, settings: MiccSettings) -> MeshFigure:
+    """The RMSE of one prediction against the crop of its scan.
+
+    Raises:
+        PhotoError: `bad_ground_truth`: the points lack the tip of the nose, or the crop is empty.
+    """
+    points = pair.truth_points
+    if settings.nose_tip >= len(points):
+        raise PhotoError(
+            "bad_ground_truth", f"{len(points)} points; evaluate_micc.nose_tip is {settings.nose_tip}"
+        )
+    nose = points[settings.nose_tip]
+    up = points[:2].mean(axis=0) - points[-2:].mean(axis=0) if settings.forehead is not None else None
+    kept = crop_to_face(pair.truth.vertices, nose, settings.radius, up, settings.forehead)
+    if len(kept) < MIN_POINTS:
+        raise PhotoError(
+            "bad_ground_truth",
+            f"{len(kept)} scan vertices within {settings.radius:g} mm of the tip of the nose, expected at "
+            f"least {MIN_POINTS}: scan and points differ in unit or frame",
+        )
+    result = evaluate_mesh(pair.prediction, pair.prediction_points, pair.truth.vertices[kept], points)
+    return MeshFigure(result.rmse, result.points)
 
 
 def summarise(results: list[MiccResult]) -> MiccSummary:

@@ -164,6 +164,9 @@ def figures_of(result: Mapping[str, Any]) -> list[Figure]:
         return [
             Figure(subset, "nme", "percent", value) for subset, value in values.items() if value is not None
         ]
+    if result["protocol"] in ("micc", "shape_error"):
+        values = {metric: result[metric] for metric in ("mean", "std")}
+        return [Figure("all", metric, "mm", value) for metric, value in values.items() if value is not None]
     return [
         Figure("all", f"chamfer_{name}", "mm", result["chamfer"][name]) for name in ("mean", "median", "p90")
     ]

@@ -73,12 +73,41 @@ class LandmarkTask(Settings):
     origin: Origin = Field(default="other", description=ORIGIN_WORDS)
 
 
+class MiccTask(Settings):
+    """Predictions against scans as MICC Florence is evaluated."""
+
+    cases: str = Field(
+        description="CSV table with a row per mesh: case, prediction, truth, prediction_points, "
+        "truth_points; paths relative to the table."
+    )
+    origin: Origin = Field(default="other", description=ORIGIN_WORDS)
+
+
+class ShapeErrorTask(Settings):
+    """Predictions against true meshes, vertex by vertex (FaceWarehouse, BU-3DFE)."""
+
+    cases: str = Field(
+        description="CSV table with a row per mesh: case, prediction, truth, prediction_points, "
+        "truth_points; paths relative to the table."
+    )
+    correspondence: bool = Field(
+        default=False,
+        description="Vertex i of the prediction is vertex i of the truth; else nearest points are compared.",
+    )
+    with_scale: bool = Field(default=True, description="Fit the size of the prediction.")
+    origin: Origin = Field(default="other", description=ORIGIN_WORDS)
+
+
 class EvaluationTasks(Settings):
     """What a run evaluates: name → task."""
 
     now: dict[Name, NowTask] = Field(default_factory=dict, description="NoW-layout data sets.")
     scans: dict[Name, ScanTask] = Field(default_factory=dict, description="Surfaces against scans.")
     landmarks: dict[Name, LandmarkTask] = Field(default_factory=dict, description="68 landmarks.")
+    micc: dict[Name, MiccTask] = Field(default_factory=dict, description="MICC Florence.")
+    shape_error: dict[Name, ShapeErrorTask] = Field(
+        default_factory=dict, description="Per-vertex shape error."
+    )
 
 
 class NowSettings(Settings):
@@ -137,6 +166,23 @@ class LandmarkErrorSettings(Settings):
 
     yaw_bins: tuple[float, ...] = Field(
         default=(0.0, 30.0, 60.0, 90.0), description="Borders of the bins of |yaw|, degrees (AFLW2000-3D)."
+    )
+
+
+class MiccSettings(Settings):
+    """What of a scan counts under the MICC protocol."""
+
+    radius: float = Field(default=95.0, gt=0, description="Scored radius around the tip of the nose, mm.")
+    forehead: float | None = Field(
+        default=None,
+        gt=0,
+        description="Height above the tip of the nose, mm, at which the forehead is cut; null: not cut.",
+    )
+    nose_tip: int = Field(
+        default=2,
+        ge=0,
+        description="Which of the points is the tip of the nose, from 0; the first two are the eyes, the "
+        "last two the corners of the mouth.",
     )
 
 

@@ -14,10 +14,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from facemill.evaluation.mesh_cases import MeshFigure, MeshPair
 from facemill.evaluation.registration import register
+from facemill.evaluation.settings import ShapeErrorTask
 from facemill.evaluation.surface_index import LibiglIndex
 from facemill.geometry.mesh import FloatArray, IntArray, Mesh
 from facemill.geometry.similarity import fit_similarity
+from facemill.runtime.errors import PhotoError
 
 
 class ShapeError(NamedTuple):
@@ -66,6 +69,26 @@ def surface_error(
     surface = LibiglIndex(prediction.vertices, prediction.triangles)
     start = fit_similarity(prediction_landmarks, true_landmarks, with_scale=with_scale)
     return _error(register(true_points, surface, start, with_scale=with_scale).distances)
+
+
+def score_pair(pair: MeshPair, task: ShapeErrorTask) -> MeshFigure:
+    """The mean error of one prediction, by corresponding vertices or by nearest points.
+
+    Raises:
+        PhotoError: `bad_prediction`: `correspondence`, and another number of vertices than the truth has.
+    """
+    if not task.correspondence:
+        found = surface_error(
+            pair.prediction, pair.truth.vertices, pair.prediction_points, pair.truth_points, task.with_scale
+        )
+        return MeshFigure(found.mean, len(found.errors))
+    ours, theirs = pair.prediction.vertices, pair.truth.vertices
+    if len(ours) != len(theirs):
+        raise PhotoError(
+            "bad_prediction", f"{len(ours)} vertices, the truth has {len(theirs)}: they do not correspond"
+        )
+    found = corresponding_error(ours, theirs, with_scale=task.with_scale)
+    return MeshFigure(found.mean, len(found.errors))
 
 
 def _error(errors: FloatArray) -> ShapeError:

@@ -68,6 +68,30 @@ def write_points_text(path: str | Path, points: np.ndarray, height: int | None =
     write_text(path, "\n".join(lines) + "\n")
 
 
+def read_points_3d(path: str | Path) -> np.ndarray:
+    """Read one point `x y z` per line, an array (N, 3) in a `.npy` (no pickles), or a `.pp` of MeshLab.
+
+    Raises:
+        FormatError: missing, another shape, or a number that is not finite.
+    """
+    path, expected = Path(path), "points of three numbers: x y z per line, .npy or .pp"
+    try:
+        if path.suffix.lower() == ".pp":
+            points = read_picked_points(path).points
+        elif path.suffix.lower() == ".npy":
+            points = np.asarray(np.load(path, allow_pickle=False), dtype=np.float64)
+        else:
+            lines = (line.replace(",", " ").split() for line in _read_lines(path, expected))
+            points = np.array([line for line in lines if line], dtype=np.float64)
+    except (OSError, ValueError, EOFError) as error:
+        raise FormatError(f"{path} cannot be read as points", expected, str(error), "correct it") from error
+    if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all():
+        raise FormatError(
+            f"{path} holds no points", expected, f"shape {points.shape}, or no number", "correct it"
+        )
+    return points
+
+
 def read_pts(path: str | Path) -> np.ndarray:
     """Read a `.pts` file of the iBUG 300-W annotations; its pixels count from 1, ours from 0.
 

@@ -1,14 +1,22 @@
 """MICC, per-vertex shape error and the FaceScape benchmark, each against an answer by hand."""
 
+import json
+from functools import partial
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
 from facemill.evaluation import facescape_benchmark as benchmark
 from facemill.evaluation import micc, shape_error
+from facemill.evaluation.mesh_cases import MeshFigure, evaluate_pairs, write_pairs
+from facemill.evaluation.published import figures_of
+from facemill.evaluation.settings import MiccSettings, ShapeErrorTask
 from facemill.evaluation.surface_index import LibiglIndex
+from facemill.formats.meshes import write_obj
 from facemill.geometry.mesh import Mesh
 from facemill.geometry.similarity import Similarity
+from facemill.runtime.errors import FormatError
 from unit.evaluation.analytic_face import face_grid, face_landmarks
 
 PLACE = Similarity(0.02, Rotation.from_rotvec([0.3, -0.8, 0.4]).as_matrix(), np.array([4.0, 5.0, -6.0]))
@@ -187,3 +195,64 @@ def test_benchmark_means_by_yaw_and_focal_length():
         nan_ok=True,
     )
     assert table["faces"].tolist() == [4, 1, 2, 0, 1, 2, 2]
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    """A table of three cases: a good one, one without a prediction, one with four points instead of five."""
+    five = face_landmarks()[[0, 3, 4, 5, 6]]
+    mesh, scan = face_grid(61, 77), face_grid(81, 101)
+    write_obj(tmp_path / "scan.obj", scan)
+    write_obj(tmp_path / "a.obj", mesh.with_vertices(PLACE.apply(mesh.vertices) * 50))
+    np.savetxt(tmp_path / "scan.txt", five)
+    np.save(tmp_path / "a.npy", PLACE.apply(five) * 50)
+    np.savetxt(tmp_path / "four.txt", five[:4])
+    rows = ["case,prediction,truth,prediction_points,truth_points"]
+    rows += ["good,a.obj,scan.obj,a.npy,scan.txt", "absent,b.obj,scan.obj,a.npy,scan.txt"]
+    rows += ["four,a.obj,scan.obj,four.txt,scan.txt"]
+    (tmp_path / "cases.csv").write_text("\n".join(rows) + "\n")
+    return tmp_path / "cases.csv"
+
+
+def test_micc_over_a_table(pairs):
+    score = partial(micc.score_pair, settings=MiccSettings())
+    result = evaluate_pairs(pairs, score, "micc", "other")
+    assert result.table["status"].tolist() == ["ok", "missing_prediction", "bad_prediction"]
+    assert result.table["error"][0] < 0.05  # the same surface, sampled twice, in another frame and size
+    nose = face_landmarks()[4]
+    assert result.table["points"][0] == len(micc.crop_to_face(face_grid(81, 101).vertices, nose))
+    summary = result.summary()
+    assert (summary["scored"], summary["missing"], summary["failed"]) == (1, 1, 1)
+    assert "four.txt holds 4 points" in summary["not_scored"]["four"]
+    cut = partial(micc.score_pair, settings=MiccSettings(forehead=10.0))
+    assert evaluate_pairs(pairs, cut, "micc", "other").table["points"][0] < result.table["points"][0]
+    far = partial(micc.score_pair, settings=MiccSettings(radius=0.5))
+    assert evaluate_pairs(pairs, far, "micc", "other").table["status"][0] == "bad_ground_truth"
+
+
+def test_shape_error_over_a_table(pairs):
+    by_surface = partial(shape_error.score_pair, task=ShapeErrorTask(cases="x"))
+    result = evaluate_pairs(pairs, by_surface, "shape_error", "synthetic")
+    assert result.table["status"][0] == "ok" and result.table["error"][0] < 0.05
+    by_vertex = partial(shape_error.score_pair, task=ShapeErrorTask(cases="x", correspondence=True))
+    found = evaluate_pairs(pairs, by_vertex, "shape_error", "synthetic")
+    assert found.table["status"][0] == "bad_prediction" and "do not correspond" in found.table["reason"][0]
+    write_obj(pairs.parent / "a.obj", face_grid(81, 101).with_vertices(3 * face_grid(81, 101).vertices))
+    same = evaluate_pairs(pairs, by_vertex, "shape_error", "synthetic")
+    assert same.table["error"][0] == pytest.approx(0, abs=1e-3)
+
+
+def test_files_of_a_table_and_bad_tables(pairs, tmp_path):
+    result = evaluate_pairs(pairs, lambda pair: MeshFigure(2.0, 7), "micc", "original")
+    write_pairs(result, tmp_path / "s.json", tmp_path / "s.csv")
+    assert json.loads((tmp_path / "s.json").read_text())["mean"] == 2.0
+    assert [(f.metric, f.value) for f in figures_of(result.summary())] == [("mean", 2.0), ("std", 0.0)]
+    failed = evaluate_pairs(pairs, lambda pair: 1 / 0, "micc", "original")
+    assert failed.table["status"][0] == "error" and failed.summary()["mean"] is None
+    for text, words in (("case,truth\na,b\n", "no table of cases"), ("", "cannot be read")):
+        (tmp_path / "bad.csv").write_text(text)
+        with pytest.raises(FormatError, match=words):
+            evaluate_pairs(tmp_path / "bad.csv", lambda pair: MeshFigure(1.0, 1), "micc", "other")
+    pairs.write_text(pairs.read_text().replace("absent,", "good,"))
+    with pytest.raises(FormatError, match="names a case twice"):
+        evaluate_pairs(pairs, lambda pair: MeshFigure(1.0, 1), "micc", "other")

@@ -1,0 +1,138 @@
+"""Predictions and true meshes that a table pairs: for protocols whose data sets have layouts of their own.
+
+A CSV table with a row per mesh: `case` (a name), `prediction`, `truth` (mesh files), `prediction_points`,
+`truth_points` (files of the same L >= 3 points: text, `.npy` or `.pp`); paths are relative to the table.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from facemill.evaluation.settings import Origin
+from facemill.formats.landmarks import read_points_3d
+from facemill.formats.meshes import read_mesh
+from facemill.geometry.mesh import FloatArray, Mesh
+from facemill.runtime.errors import FormatError, PhotoError
+from facemill.runtime.files import write_json, write_text
+from facemill.runtime.tables import ERROR, OK
+
+COLUMNS = ("case", "prediction", "truth", "prediction_points", "truth_points")
+MISSING = "missing_prediction"
+
+logger = logging.getLogger(__name__)
+
+
+class MeshPair(NamedTuple):
+    """What a row names: two meshes, and their points (L, 3), each in the frame of its mesh."""
+
+    prediction: Mesh
+    truth: Mesh
+    prediction_points: FloatArray
+    truth_points: FloatArray
+
+
+class MeshFigure(NamedTuple):
+    """error: mm, of one mesh; points: how many it is about."""
+
+    error: float
+    points: int
+
+
+@dataclass(frozen=True)
+class MeshEvaluation:
+    """`table`: a row per case: `case`, `error` (mm), `points`, `status`, `reason`."""
+
+    table: pd.DataFrame
+    protocol: str
+    origin: Origin
+
+    def summary(self) -> dict[str, Any]:
+        """Mean and population standard deviation over meshes, mm; None when none was scored."""
+        good = self.table[self.table["status"] == OK]
+        rest = self.table[self.table["status"] != OK]
+        missing = int((rest["status"] == MISSING).sum())
+        return {
+            "protocol": self.protocol,
+            "origin": self.origin,
+            "mean": float(good["error"].mean()) if len(good) else None,
+            "std": float(good["error"].std(ddof=0)) if len(good) else None,
+            "cases": len(self.table),
+            "scored": len(good),
+            "missing": missing,
+            "failed": len(rest) - missing,
+            "not_scored": {row.case: f"{row.status}: {row.reason}" for row in rest.itertuples()},
+        }
+
+
+def evaluate_pairs(
+    cases: str | Path, score: Callable[[MeshPair], MeshFigure], protocol: str, origin: Origin
+) -> MeshEvaluation:
+    """Score each row of the table; one that cannot be scored becomes a row with a reason.
+
+    Raises:
+        FormatError: the table is missing, lacks a column, is empty or names a case twice.
+    """
+    table = _read_table(Path(cases))
+    rows = []
+    for row in table.to_dict("records"):
+        figure, status, reason = MeshFigure(np.nan, 0), OK, ""
+        try:
+            figure = score(_read_pair(Path(cases).parent, row))
+        except PhotoError as error:
+            status, reason = error.status, error.reason
+        except Exception as error:  # a case must not end the others: it ends as a row
+            logger.error("%s: %s", row["case"], traceback.format_exc())
+            status, reason = ERROR, f"{type(error).__name__}: {error}"
+        rows.append((row["case"], *figure, status, reason))
+    result = pd.DataFrame(rows, columns=["case", "error", "points", "status", "reason"])
+    return MeshEvaluation(result, protocol, origin)
+
+
+def write_pairs(evaluation: MeshEvaluation, summary: str | Path, cases: str | Path) -> None:
+    """Write the figures (JSON) and a row per case (CSV)."""
+    write_json(summary, evaluation.summary())
+    write_text(cases, evaluation.table.to_csv(index=False, lineterminator="\n"))
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    expected = "a CSV table with the columns " + ", ".join(COLUMNS)
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise FormatError(f"{path} cannot be read", expected, str(error), "correct the path") from error
+    found = ", ".join(table.columns)
+    if not set(COLUMNS) <= set(table.columns) or table.empty:
+        raise FormatError(f"{path} is no table of cases", expected, found or "nothing", "complete it")
+    if table["case"].duplicated().any():
+        name = table["case"][table["case"].duplicated()].iloc[0]
+        raise FormatError(f"{path} names a case twice", "a name per row", name, "rename one")
+    return table
+
+
+def _read_pair(folder: Path, row: Mapping[Any, Any]) -> MeshPair:
+    places = {name: folder / Path(row[name]).expanduser() for name in COLUMNS[1:]}
+    if not places["prediction"].is_file():
+        raise PhotoError(MISSING, f"{places['prediction']} is missing")
+    parts: dict[str, Any] = {}
+    for name, place in places.items():
+        status = "bad_prediction" if name.startswith("prediction") else "bad_ground_truth"
+        try:
+            parts[name] = read_points_3d(place) if name.endswith("points") else read_mesh(place)
+        except FormatError as error:
+            raise PhotoError(status, error.sentence) from error
+    ours, theirs = len(parts["prediction_points"]), len(parts["truth_points"])
+    if ours != theirs or ours < 3:
+        raise PhotoError(
+            "bad_prediction",
+            f"{places['prediction_points']} holds {ours} points, {places['truth_points']} {theirs}; "
+            "expected the same three or more in both",
+        )
+    return MeshPair(**parts)
