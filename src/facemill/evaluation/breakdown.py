@@ -13,22 +13,38 @@ from facemill.evaluation.histograms import Histograms, Pooled
 from facemill.evaluation.settings import NowSettings
 
 YAW = "yaw"
-KINDS = ("expression", "occluders")  # columns of words; each word is a group
+EXPRESSION = "expression"  # a word
+OCCLUDERS = "occluders"  # names, such as `glasses_round hand_chin`: the part before _ says the kind
 NONE = "none"
 
 
 def groups_of(truth: pd.DataFrame, settings: NowSettings) -> Iterator[tuple[str, str, list[str]]]:
-    """(column, group, cases) for each group that `truth` (of `read_truth`) knows, in a fixed order."""
+    """(column, group, cases) for each group that `truth` (of `read_truth`) knows, in a fixed order.
+
+    Turn of the head by bins, expressions, and kinds of what hides the face.
+    """
     if YAW in truth:
         size = truth[YAW].abs()
         for low, high in pairwise(settings.yaw_bins):
             inside = (size >= low) & ((size < high) | ((high == settings.yaw_bins[-1]) & (size == high)))
             yield YAW, f"{low:g}-{high:g}", truth.index[inside].tolist()
-    for column in KINDS:
-        if column in truth:
-            words = truth[column].fillna(NONE).astype(str).replace("", NONE)
-            for word in sorted(words.unique(), key=lambda word: (word != NONE, word)):
-                yield column, word, truth.index[words == word].tolist()
+    if EXPRESSION in truth:
+        yield from _by_word(EXPRESSION, truth[EXPRESSION].fillna("").astype(str).map(lambda word: {word}))
+    if OCCLUDERS in truth:
+        kinds = (
+            truth[OCCLUDERS]
+            .fillna("")
+            .astype(str)
+            .map(lambda names: {name.partition("_")[0] for name in names.split()} or {""})
+        )
+        yield from _by_word(OCCLUDERS, kinds)
+
+
+def _by_word(column: str, words: pd.Series) -> Iterator[tuple[str, str, list[str]]]:
+    """A group per word of sets of words; a picture with several is in several; `none` comes first."""
+    for word in sorted(set().union(*words)):
+        inside = words.map(lambda found, word=word: word in found).astype(bool)
+        yield column, word or NONE, words.index[inside].tolist()
 
 
 def breakdown(

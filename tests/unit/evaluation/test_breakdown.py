@@ -97,7 +97,7 @@ def test_files(tmp_path):
 def test_groups_by_turn_and_by_words():
     truth = pd.DataFrame(
         {"yaw": [0.0, -15.0, 29.9, 90.0], "expression": ["neutral", "smile", "smile", "neutral"]}
-        | {"occluders": ["", "glasses", np.nan, "hand"]},
+        | {"occluders": ["", "glasses_round hand_chin", np.nan, "hand_cheek"]},
         index=list("abcd"),
     )
     found = {(column, group): cases for column, group, cases in groups_of(truth, NowSettings())}
@@ -105,6 +105,7 @@ def test_groups_by_turn_and_by_words():
     assert found["yaw", "30-60"] == [] and found["yaw", "60-90"] == ["d"]
     assert found["expression", "smile"] == ["b", "c"] and found["occluders", "none"] == ["a", "c"]
     assert [group for column, group in found if column == "occluders"] == ["none", "glasses", "hand"]
+    assert found["occluders", "hand"] == ["b", "d"] and found["occluders", "glasses"] == ["b"]
     counted = count_distances([(name, name, np.full(9, 1.0 + at)) for at, name in enumerate("abd")])
     result = breakdown(counted, truth, NowSettings(draws=5))
     assert list(result["yaw"]) == ["0-15", "15-30", "60-90"]
