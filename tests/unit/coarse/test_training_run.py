@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,7 @@ from facemill.coarse.training.objective import TrainingObjective, network_input
 from facemill.coarse.training.run import TrainingError
 from facemill.coarse.training.train import TrainingFiles, held_out_photos, train_coarse
 from facemill.coarse.training_settings import (
+    AugmentationSettings,
     HybridWeights,
     NetworkSettings,
     SupervisedWeights,
@@ -67,17 +69,21 @@ def losses_of(folder: Path) -> list[float]:
 
 
 def test_a_training_learns_and_leaves_what_it_promises(model, files, tmp_path):
-    settings = QUICK.model_copy(update={"epochs": 20.0})
-    train_coarse(files, model, "toy", settings, tmp_path / "run", tmp_path / "w.safetensors", CPU)
+    # Toy faces have two unlike halves, which mirroring would mix up.
+    still = AugmentationSettings(shift=0, scale=0, rotation=0, flip=0)
+    settings = QUICK.model_copy(update={"epochs": 30.0, "augmentation": still})
+    shutil.copytree(files.train[0], tmp_path / "seen")  # 24 faces teach little about others
+    seen = TrainingFiles(files.train, [str(tmp_path / "seen")])
+    train_coarse(seen, model, "toy", settings, tmp_path / "run", tmp_path / "w.safetensors", CPU)
     losses = losses_of(tmp_path / "run")
-    assert len(losses) == 60
+    assert len(losses) == 90
     assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:3])
     validation = rows_of(tmp_path / "run", "validation")
     errors = [float(row["landmark_error"]) for row in validation]
-    assert min(errors[1:]) < errors[0]
-    assert 0 < float(validation[-1]["shape_ratio"]) < 1.3
+    assert errors[-1] < 0.7 * errors[0]
+    assert float(validation[-1]["shape_ratio"]) < 0.8
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
-    assert (summary["steps"], summary["images"], summary["validation_images"]) == (60, 24, 6)
+    assert (summary["steps"], summary["images"], summary["validation_images"]) == (90, 24, 12)
     assert list((tmp_path / "run" / "pictures").glob("*.png"))
     assert list((tmp_path / "run" / "tensorboard").glob("events*"))
     network = load_network(tmp_path / "w.safetensors", model, "toy")
