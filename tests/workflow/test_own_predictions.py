@@ -100,7 +100,7 @@ def test_pictures_that_are_not_there_are_named_before_anything_runs(dataset, tmp
 SYNTHETIC = {
     "run": "made",
     "photos": {},
-    "synthesis": {"scans": {"heads": {"identities": 2, "photos_per_identity": 3, "size": 400}}},
+    "synthesis": {"scans": {"heads": {"identities": 1, "photos_per_identity": 3, "size": 400}}},
     "evaluation": {
         "now": {
             "floor": {"dataset": "synthesis.scans.heads", "predictions": "mean_face"},
@@ -115,7 +115,7 @@ SYNTHETIC = {
 def test_a_synthetic_data_set_is_made_before_it_is_evaluated(tmp_path):
     run = run_snakemake(tmp_path, SYNTHETIC, "-n", "results/made/report.html")
     assert run.code == 0, run.output
-    assert run.jobs["synthesize_scans"] == 2 and run.jobs["list_scans"] == 1
+    assert run.jobs["synthesize_scans"] == 1 and run.jobs["list_scans"] == 1
     assert run.jobs["export_now"] == run.jobs["evaluate_now"] == 2 and run.jobs["compare_methods"] == 1
     unknown = {**SYNTHETIC, "synthesis": {}}
     run = run_snakemake(tmp_path, unknown, "-n", "results/made/evaluation/now/mine.json")
@@ -124,11 +124,11 @@ def test_a_synthetic_data_set_is_made_before_it_is_evaluated(tmp_path):
 
 @pytest.mark.slow
 def test_the_benchmark_in_one_command(tmp_path):
-    run = run_snakemake(tmp_path, SYNTHETIC, "results/made/report.html")
+    run = run_snakemake(tmp_path, SYNTHETIC, "results/made/report.html", timeout=1800)
     assert run.code == 0, run.output
     results = tmp_path / "results" / "made"
     summary = json.loads((results / "evaluation" / "now" / "mine.json").read_text())
-    assert summary["cases"] == 6 and summary["scored"] >= 3 and summary["origin"] == "synthetic"
+    assert summary["cases"] == 3 and summary["scored"] >= 1 and summary["origin"] == "synthetic"
     assert "unreadable" not in str(summary["not_scored"])  # every picture that was planned was made
     assert {"yaw", "expression"} <= set(summary["breakdown"])
     floor = pd.read_csv(results / "evaluation" / "floor.csv").set_index(["evaluation", "group"])
