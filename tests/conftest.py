@@ -5,6 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("facemill", deadline=None)
+settings.load_profile("facemill")
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -72,7 +72,7 @@ def test_a_surface_is_at_distance_zero_from_itself():
     assert comparison.normal_errors.max() < 0.1
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(factor=st.floats(0.2, 5), angles=st.tuples(*[st.floats(-3, 3)] * 3))
 def test_distances_scale_with_the_meshes_and_do_not_turn(factor, angles):
     turn = Rotation.from_rotvec(angles).as_matrix()
