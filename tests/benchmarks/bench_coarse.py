@@ -135,7 +135,7 @@ def recovered(model: MorphableModel, settings: CoarseSettings, faces: KnownFaces
 def run() -> list[dict]:
     """Measure; rows as `run_all.py` prints them."""
     model = load_head(HEAD)
-    settings = CoarseSettings()
+    settings = CoarseSettings(camera_distance=1000.0)  # that of the renders
     faces = render_known_faces(model, FACES)
     return _times(model, settings, faces) + _shapes(model, settings, faces)
 

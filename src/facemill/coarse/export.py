@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facemill.coarse import pictures
+from facemill.coarse.crop_camera import crop_camera
 from facemill.coarse.decode import FaceDecoder
 from facemill.coarse.export_settings import ExportSettings
 from facemill.coarse.face_texture import Atlas, face_texture, prepare_atlas
@@ -115,7 +116,7 @@ def export_coarse(
         photos, strict = list(photos), True
         table = _named(table, photos)
     exporter = _Exporter(
-        FaceDecoder(model),
+        FaceDecoder(model, crop_camera(arrays)),
         whole,
         prepare_atlas(model.topology, settings.texture_size),
         _coefficients(arrays),

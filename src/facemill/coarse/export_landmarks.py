@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from facemill.coarse.crop_camera import crop_camera
 from facemill.coarse.decode import FaceDecoder
 from facemill.coarse.export_now import ReconstructedShard
 from facemill.coarse.landmark_offsets import landmark_offsets
@@ -35,10 +36,11 @@ def export_landmarks(
     Returns:
         That table: `case`, `status`, `reason`.
     """
-    decoder = FaceDecoder(model, landmark_offsets=landmark_offsets(model.topology, convention))
+    offsets = landmark_offsets(model.topology, convention)
     rows: dict[str, tuple[str, str, str]] = {}
     with atomic_folder(folder) as partial:
         for shard in shards:
+            decoder = FaceDecoder(model, crop_camera(shard.arrays), offsets)
             at = {str(photo): index for index, photo in enumerate(shard.arrays["photo"])}
             for row in shard.table.to_dict("records"):
                 name, status = Path(str(row["file"])).stem, str(row["status"])

@@ -17,7 +17,7 @@ from facemill.coarse.losses.landmark import landmark_error
 from facemill.coarse.losses.objective import CoarseTarget
 from facemill.coarse.photometric_stage import FacePhotos, PhotometricStage, rendered_vertices
 from facemill.coarse.settings import CoarseSettings
-from facemill.geometry.camera import DEEP3D_SIZE, deep3d_crop_camera
+from facemill.geometry.camera import DEEP3D_DISTANCE, DEEP3D_SIZE, deep3d_crop_camera
 from facemill.models.coefficients import Coefficients, neutral_coefficients
 from facemill.models.morphable import MorphableModel
 
@@ -51,8 +51,12 @@ class Fitter:
         self.space = space
         offsets = landmark_offsets(model.topology, settings.landmark_convention)
         self.landmark_offsets = offsets
-        self.landmark_stage = LandmarkStage(space, deep3d_crop_camera(), settings.landmarks, offsets)
-        self.photometric_stage = PhotometricStage(space, settings.photometric, settings.weights, offsets)
+        self.camera_distance = DEEP3D_DISTANCE if settings.network else settings.camera_distance
+        camera = deep3d_crop_camera(distance=self.camera_distance)
+        self.landmark_stage = LandmarkStage(space, camera, settings.landmarks, offsets)
+        self.photometric_stage = PhotometricStage(
+            space, settings.photometric, settings.weights, offsets, self.camera_distance
+        )
 
     def __call__(
         self, crops: Tensor, landmarks: Tensor, masks: Tensor, initial: Coefficients | None = None
@@ -98,7 +102,8 @@ class Fitter:
     def _decoder(self) -> FaceDecoder:
         """Of the vertices that the photometric stage draws, with the model's own expression."""
         part = self.model.subset(rendered_vertices(self.model))
-        return FaceDecoder(part, landmark_offsets=self.landmark_offsets)
+        camera = deep3d_crop_camera(distance=self.camera_distance)
+        return FaceDecoder(part, camera, self.landmark_offsets)
 
 
 def fit(

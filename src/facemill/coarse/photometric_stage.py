@@ -16,7 +16,7 @@ from facemill.coarse.expression_space import ExpressionSpace
 from facemill.coarse.losses.objective import CoarsePrediction, CoarseTarget, LossTerms, coarse_objective
 from facemill.coarse.losses.photometric import photometric_distance, pixel_confidence
 from facemill.coarse.settings import CoarseWeights, PhotometricStageSettings
-from facemill.geometry.camera import DEEP3D_SIZE, deep3d_crop_camera
+from facemill.geometry.camera import DEEP3D_DISTANCE, DEEP3D_SIZE, deep3d_crop_camera
 from facemill.models.coefficients import Coefficients
 from facemill.models.morphable import MorphableModel
 from facemill.rendering.rasterize import Fragments, differentiable_barycentrics, interpolate, rasterize
@@ -72,10 +72,12 @@ class PhotometricStage:
         settings: PhotometricStageSettings,
         weights: CoarseWeights,
         landmark_offsets: Tensor | None = None,
+        camera_distance: float = DEEP3D_DISTANCE,
     ) -> None:
         self.space = space
         model = space.model.subset(rendered_vertices(space.model))
-        self.decoder = FaceDecoder(model, landmark_offsets=landmark_offsets)
+        self.camera_distance = camera_distance
+        self.decoder = FaceDecoder(model, deep3d_crop_camera(distance=camera_distance), landmark_offsets)
         self.settings = settings
         self.weights = weights
         topology = model.topology
@@ -206,7 +208,8 @@ class PhotometricStage:
 
     def _intrinsics(self, decoded: DecodedFaces, reduction: int) -> Tensor:
         vertices = decoded.vertices
-        return deep3d_crop_camera(DEEP3D_SIZE // reduction, vertices.dtype, vertices.device).intrinsics
+        size, distance = DEEP3D_SIZE // reduction, self.camera_distance
+        return deep3d_crop_camera(size, vertices.dtype, vertices.device, distance).intrinsics
 
     def _with_appearance(self, photos: FacePhotos, start: Coefficients) -> Coefficients:
         """`start` with the lighting and the albedo that explain the photos best, face by face."""

@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from facemill.coarse.crop_camera import CAMERA_DISTANCE
 from facemill.coarse.crops import read_crop, read_mask
 from facemill.coarse.fitting import FitResult, Fitter
 from facemill.coarse.networks.predictor import Predictor, load_predictor
@@ -63,8 +64,8 @@ def reconstruct_coarse(
         The table, one row per row and in the same order, with `landmark_error` (mean distance of the inner 51
         landmarks, share of the outer-eye distance) and `photometric_error` (mean colour distance, 0..1)
         added; a face that could not be fitted has status `fit_failed` and says why. And arrays of the faces
-        that stayed `ok`, in the order of the table: `photo` (N,) and one array per field of `Coefficients`,
-        float32.
+        that stayed `ok`, in the order of the table: `photo` (N,), one array per field of `Coefficients` and
+        `camera_distance` (N,), millimetres, float32.
     Raises:
         EveryPhotoFailedError: at least one picture should have been there and none could be read.
     """
@@ -85,7 +86,8 @@ def reconstruct_coarse(
         raise EveryPhotoFailedError(
             f"all {len(waiting)} photos of the shard failed; last reason: {table.at[waiting[-1], 'reason']!s}"
         )
-    return table, _arrays(table, found, model)
+    arrays = _arrays(table, found, model)
+    return table, {**arrays, CAMERA_DISTANCE: np.full(len(found), fitter.camera_distance, np.float32)}
 
 
 def _reconstruct(fitter: Fitter, predictor: Predictor | None, batch: _Batch) -> FitResult:

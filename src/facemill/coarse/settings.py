@@ -115,6 +115,13 @@ class CoarseSettings(Settings):
         description="whose 68 points the photos have: dlib's, which sees some of them elsewhere than "
         "the embedded head has them, or the model's own (landmarks of synthetic photos)",
     )
+    camera_distance: float = Field(
+        600.0,
+        ge=200,
+        le=10_000,
+        description="from the camera of the crop to the head, mm; the focal length goes with it, so this is "
+        "the strength of the perspective; networks predict for Deep3D's 1000, with them this is ignored",
+    )
     batch_size: int = Field(
         1,
         ge=1,

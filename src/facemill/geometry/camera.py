@@ -168,18 +168,23 @@ def inverse_intrinsics(intrinsics: Tensor) -> Tensor:
 
 
 def deep3d_crop_camera(
-    size: int = DEEP3D_SIZE, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
+    size: int = DEEP3D_SIZE,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+    distance: float = DEEP3D_DISTANCE,
 ) -> Camera:
     """The fixed camera of Deep3DFaceRecon's aligned crop (Deng et al. 2019), in our conventions.
 
     Takes the posed head frame (millimetres, y up, z out of the face) to the crop. Deep3D itself: camera 10 dm
     before the origin, focal length 1015 px, principal point (112, 112) with y up; a row is 223 - y, hence
-    cy = 111. `size` other than 224 is the same photo resized.
+    cy = 111. `size` other than 224 is the same photo resized. Another `distance` (millimetres) keeps the size
+    of the head in the crop and changes the perspective: the focal length goes with it.
     """
-    intrinsics = [[DEEP3D_FOCAL, 0.0, 112.0], [0.0, DEEP3D_FOCAL, 111.0], [0.0, 0.0, 1.0]]
+    focal = DEEP3D_FOCAL * distance / DEEP3D_DISTANCE
+    intrinsics = [[focal, 0.0, 112.0], [0.0, focal, 111.0], [0.0, 0.0, 1.0]]
     camera = Camera(
         torch.diag(torch.tensor([1.0, -1.0, -1.0], dtype=dtype, device=device)),
-        torch.tensor([0.0, 0.0, DEEP3D_DISTANCE], dtype=dtype, device=device),
+        torch.tensor([0.0, 0.0, distance], dtype=dtype, device=device),
         torch.tensor(intrinsics, dtype=dtype, device=device),
     )
     if size == DEEP3D_SIZE:

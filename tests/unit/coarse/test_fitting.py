@@ -18,9 +18,10 @@ from facemill.models.coefficients import Coefficients
 from facemill.rendering.rasterize import interpolate, rasterize
 
 QUICK = CoarseSettings(
+    camera_distance=1000.0,  # that of the renders
     photometric=PhotometricStageSettings(
         levels=(FittingLevel(reduction=4, steps=15), FittingLevel(reduction=2, steps=5))
-    )
+    ),
 )
 
 

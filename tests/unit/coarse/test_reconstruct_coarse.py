@@ -17,7 +17,9 @@ from facemill.runtime.files import load_arrays, save_arrays
 from facemill.runtime.tables import EveryPhotoFailedError
 
 QUICK = CoarseSettings(
-    photometric=PhotometricStageSettings(levels=(FittingLevel(reduction=4, steps=4),)), batch_size=2
+    camera_distance=1000.0,  # that of the renders
+    photometric=PhotometricStageSettings(levels=(FittingLevel(reduction=4, steps=4),)),
+    batch_size=2,
 )
 FIELDS = {"identity": 6, "expression": 4, "albedo": 3, "rotation": 3, "translation": 3, "lighting": 27}
 
