@@ -219,6 +219,31 @@ rule evaluate_shape_error:
         "../../scripts/evaluate_shape_error.py"
 
 
+rule evaluate_facescape:
+    input:
+        cases=lambda wildcards: plan.task("facescape", wildcards.name)["cases"],
+    output:
+        summary=f"{RESULTS}/evaluation/facescape/{{name}}.json",
+        cases=f"{RESULTS}/evaluation/facescape/{{name}}_cases.csv",
+    log:
+        f"{RESULTS}/logs/evaluate_facescape/{{name}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/evaluate_facescape/{{name}}.tsv"
+    conda:
+        "../../envs/evaluate_facescape.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=120,
+    params:
+        task=lambda wildcards: plan.task("facescape", wildcards.name),
+        code=plan.code("evaluate_facescape"),
+    message:
+        "evaluate under FaceScape's benchmark {wildcards.name}"
+    script:
+        "../../scripts/evaluate_facescape.py"
+
+
 rule compare_methods:
     input:
         results=plan.evaluation_results,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,12 +31,13 @@ logger = logging.getLogger(__name__)
 
 
 class MeshPair(NamedTuple):
-    """What a row names: two meshes, and their points (L, 3), each in the frame of its mesh."""
+    """What a row names: two meshes, and their points (L, 3), each in the frame of its mesh; its numbers."""
 
     prediction: Mesh
     truth: Mesh
     prediction_points: FloatArray
     truth_points: FloatArray
+    numbers: Mapping[str, float] = {}
 
 
 class MeshFigure(NamedTuple):
@@ -57,43 +58,71 @@ class MeshEvaluation:
     def summary(self) -> dict[str, Any]:
         """Mean and population standard deviation over meshes, mm; None when none was scored."""
         good = self.table[self.table["status"] == OK]
-        rest = self.table[self.table["status"] != OK]
-        missing = int((rest["status"] == MISSING).sum())
         return {
             "protocol": self.protocol,
             "origin": self.origin,
             "mean": float(good["error"].mean()) if len(good) else None,
             "std": float(good["error"].std(ddof=0)) if len(good) else None,
-            "cases": len(self.table),
-            "scored": len(good),
-            "missing": missing,
-            "failed": len(rest) - missing,
-            "not_scored": {row.case: f"{row.status}: {row.reason}" for row in rest.itertuples()},
+            **counts_of(self.table),
         }
 
 
-def evaluate_pairs(
-    cases: str | Path, score: Callable[[MeshPair], MeshFigure], protocol: str, origin: Origin
-) -> MeshEvaluation:
+def score_table(
+    cases: str | Path,
+    score: Callable[[MeshPair], Sequence[Any]],
+    columns: Sequence[str],
+    numbers: Sequence[str] = (),
+) -> pd.DataFrame:
     """Score each row of the table; one that cannot be scored becomes a row with a reason.
 
+    Args:
+        score: gives the values of `columns` for one row.
+        numbers: further columns of the table, which must hold a number in each row.
+    Returns:
+        A row per case: `case`, `numbers`, `columns`, `status`, `reason`; NaN where nothing was scored.
     Raises:
         FormatError: the table is missing, lacks a column, is empty or names a case twice.
     """
-    table = _read_table(Path(cases))
+    table = _read_table(Path(cases), (*COLUMNS, *numbers))
     rows = []
     for row in table.to_dict("records"):
-        figure, status, reason = MeshFigure(np.nan, 0), OK, ""
+        figures: Sequence[Any] = [np.nan] * len(columns)
+        values, status, reason = dict.fromkeys(numbers, np.nan), OK, ""
         try:
-            figure = score(_read_pair(Path(cases).parent, row))
+            values = _numbers_of(row, numbers)
+            figures = score(_read_pair(Path(cases).parent, row)._replace(numbers=values))
         except PhotoError as error:
             status, reason = error.status, error.reason
         except Exception as error:  # a case must not end the others: it ends as a row
             logger.error("%s: %s", row["case"], traceback.format_exc())
             status, reason = ERROR, f"{type(error).__name__}: {error}"
-        rows.append((row["case"], *figure, status, reason))
-    result = pd.DataFrame(rows, columns=["case", "error", "points", "status", "reason"])
-    return MeshEvaluation(result, protocol, origin)
+        rows.append((row["case"], *values.values(), *figures, status, reason))
+    return pd.DataFrame(rows, columns=["case", *numbers, *columns, "status", "reason"])
+
+
+def evaluate_pairs(
+    cases: str | Path, score: Callable[[MeshPair], MeshFigure], protocol: str, origin: Origin
+) -> MeshEvaluation:
+    """Score each row of the table by one error.
+
+    Raises:
+        FormatError: as `score_table`.
+    """
+    table = score_table(cases, score, MeshFigure._fields).fillna({"points": 0}).astype({"points": int})
+    return MeshEvaluation(table, protocol, origin)
+
+
+def counts_of(table: pd.DataFrame) -> dict[str, Any]:
+    """How many rows of `score_table` were scored, how many not, and why."""
+    rest = table[table["status"] != OK]
+    missing = int((rest["status"] == MISSING).sum())
+    return {
+        "cases": len(table),
+        "scored": len(table) - len(rest),
+        "missing": missing,
+        "failed": len(rest) - missing,
+        "not_scored": {row.case: f"{row.status}: {row.reason}" for row in rest.itertuples()},
+    }
 
 
 def write_pairs(evaluation: MeshEvaluation, summary: str | Path, cases: str | Path) -> None:
@@ -102,19 +131,29 @@ def write_pairs(evaluation: MeshEvaluation, summary: str | Path, cases: str | Pa
     write_text(cases, evaluation.table.to_csv(index=False, lineterminator="\n"))
 
 
-def _read_table(path: Path) -> pd.DataFrame:
-    expected = "a CSV table with the columns " + ", ".join(COLUMNS)
+def _read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    expected = "a CSV table with the columns " + ", ".join(columns)
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
         raise FormatError(f"{path} cannot be read", expected, str(error), "correct the path") from error
     found = ", ".join(table.columns)
-    if not set(COLUMNS) <= set(table.columns) or table.empty:
+    if not set(columns) <= set(table.columns) or table.empty:
         raise FormatError(f"{path} is no table of cases", expected, found or "nothing", "complete it")
     if table["case"].duplicated().any():
         name = table["case"][table["case"].duplicated()].iloc[0]
         raise FormatError(f"{path} names a case twice", "a name per row", name, "rename one")
     return table
+
+
+def _numbers_of(row: Mapping[Any, Any], names: Sequence[str]) -> dict[str, float]:
+    values = {}
+    for name in names:
+        try:
+            values[name] = float(row[name])
+        except ValueError:
+            raise PhotoError("bad_ground_truth", f"column {name} holds {row[name]!r}, no number") from None
+    return values
 
 
 def _read_pair(folder: Path, row: Mapping[Any, Any]) -> MeshPair:

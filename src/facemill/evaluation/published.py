@@ -164,6 +164,14 @@ def figures_of(result: Mapping[str, Any]) -> list[Figure]:
         return [
             Figure(subset, "nme", "percent", value) for subset, value in values.items() if value is not None
         ]
+    if result["protocol"] == "facescape_benchmark":
+        units = {"chamfer_distance": "mm", "normal_error": "rad", "completeness": "share"}
+        return [
+            Figure(subset, metric, unit, means[metric])
+            for subset, means in result["subsets"].items()
+            for metric, unit in units.items()
+            if means[metric] is not None
+        ]
     if result["protocol"] in ("micc", "shape_error"):
         values = {metric: result[metric] for metric in ("mean", "std")}
         return [Figure("all", metric, "mm", value) for metric, value in values.items() if value is not None]

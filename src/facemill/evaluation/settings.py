@@ -98,6 +98,19 @@ class ShapeErrorTask(Settings):
     origin: Origin = Field(default="other", description=ORIGIN_WORDS)
 
 
+class FacescapeTask(Settings):
+    """Predictions under FaceScape's single-view benchmark."""
+
+    cases: str = Field(
+        description="CSV table with a row per picture: case, prediction, truth, prediction_points, "
+        "truth_points, fx, fy, cx, cy, width, height, yaw; paths relative to the table."
+    )
+    by_focal_length: bool = Field(
+        default=False, description="The table has a column focal_length: list the means by it, too."
+    )
+    origin: Origin = Field(default="other", description=ORIGIN_WORDS)
+
+
 class EvaluationTasks(Settings):
     """What a run evaluates: name → task."""
 
@@ -107,6 +120,9 @@ class EvaluationTasks(Settings):
     micc: dict[Name, MiccTask] = Field(default_factory=dict, description="MICC Florence.")
     shape_error: dict[Name, ShapeErrorTask] = Field(
         default_factory=dict, description="Per-vertex shape error."
+    )
+    facescape: dict[Name, FacescapeTask] = Field(
+        default_factory=dict, description="FaceScape's single-view benchmark."
     )
 
 
