@@ -18,9 +18,10 @@ from PIL import Image, ImageDraw
 
 from facemill.coarse.crops import read_crop
 from facemill.coarse.decode import FaceDecoder
+from facemill.coarse.landmark_offsets import landmark_offsets
 from facemill.coarse.reconstruct import reconstruct_coarse
 from facemill.coarse.settings import CoarseSettings
-from facemill.geometry.camera import deep3d_crop_camera
+from facemill.geometry.camera import DEEP3D_SIZE, Camera, deep3d_crop_camera
 from facemill.models.coefficients import Coefficients
 from facemill.models.head import load_head
 from facemill.photos.alignment import align_faces
@@ -42,6 +43,7 @@ from facemill.runtime.tables import OK
 
 RESOURCES = Path(__file__).resolve().parents[2] / "resources"
 SIDE = 336
+SETTINGS = CoarseSettings()
 
 
 def studio_light() -> torch.Tensor:
@@ -51,13 +53,17 @@ def studio_light() -> torch.Tensor:
     return bands.repeat(3)[None]
 
 
+def _camera(size: int) -> Camera:
+    return deep3d_crop_camera(size, distance=SETTINGS.camera_distance)
+
+
 def render(decoder: FaceDecoder, face: Coefficients, background: torch.Tensor, grey: bool) -> np.ndarray:
     """One face over `background` (SIDE, SIDE, 3), as its photo shows it or as grey geometry."""
     with torch.no_grad():
         decoded = decoder(face)
         triangles = decoder.model.topology.triangles
         colors = shade(torch.full_like(decoded.albedo, 0.75), decoded.normals, studio_light())
-        fragments = rasterize(decoded.vertices, triangles, deep3d_crop_camera(SIDE).intrinsics, (SIDE, SIDE))
+        fragments = rasterize(decoded.vertices, triangles, _camera(SIDE).intrinsics, (SIDE, SIDE))
         shown = interpolate(fragments, fragments.barycentrics, colors if grey else decoded.colors, triangles)
         picture = torch.where(fragments.mask[0][..., None], shown[0].clamp(0, 1), background)
     return (picture * 255).byte().numpy()
@@ -96,7 +102,8 @@ def draw(decoder: FaceDecoder, face: Coefficients, crop: torch.Tensor, detected:
 def main() -> None:
     """Run the photo stages and the reconstruction, and write the pictures beside this file."""
     model = load_head(RESOURCES / "models" / "head.npz")
-    decoder = FaceDecoder(model)
+    offsets = landmark_offsets(model.topology, SETTINGS.landmark_convention)
+    decoder = FaceDecoder(model, _camera(DEEP3D_SIZE), offsets)
     with tempfile.TemporaryDirectory() as work:
         crops, masks = Path(work, "crops"), Path(work, "masks")
         crops.mkdir()
@@ -106,7 +113,7 @@ def main() -> None:
         table = detect_faces(table, RESOURCES / "photos", DetectSettings())
         table = align_faces(table, RESOURCES / "photos", crops, AlignSettings())
         table = segment_skin(detect_landmarks(table, crops, LandmarkSettings()), crops, masks, SkinSettings())
-        table, arrays = reconstruct_coarse(table, crops, masks, model, CoarseSettings())
+        table, arrays = reconstruct_coarse(table, crops, masks, model, SETTINGS)
         sys.stdout.write(table[["photo", "status", "landmark_error", "photometric_error"]].to_string() + "\n")
         found = table[table["status"] == OK].reset_index(drop=True)
         for index, row in found.iterrows():
