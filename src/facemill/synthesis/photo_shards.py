@@ -65,7 +65,7 @@ def synthesize_photos(
     Returns:
         The table (columns of the photo stages, then the truth), one row per photograph; and arrays: per
         person `person`, `base_shape`, `complexion`; per photo `photo`, `person_row`, the camera, `lighting`,
-        `strengths`, `landmarks68`, `visible68`.
+        `strengths`, `landmarks68`, `visible68`, `dense_landmarks` (the vertices `dense_vertices`).
     """
     folder = Path(pictures)
     for name, wanted in (
@@ -77,7 +77,8 @@ def synthesize_photos(
             (folder / name).mkdir(exist_ok=True)
     people: list[Person] = []
     rows, exact = [], []
-    for taken in _photographs(population, task, settings, shard):
+    studies = Studies(Studio(population), task, settings)
+    for taken in _photographs(studies, population, task, settings, shard):
         if not people or people[-1].number != taken.person.number:
             people.append(taken.person)
         _write_pictures(folder, taken, task)
@@ -89,6 +90,7 @@ def synthesize_photos(
     arrays["person"] = np.array([person.name for person in people])
     arrays["base_shape"] = np.stack([person.base_shape for person in people]).astype(np.float32)
     arrays["complexion"] = np.stack([_numbers(person.complexion) for person in people])
+    arrays["dense_vertices"] = studies.photographer.landmarks.dense
     arrays["blendshape_names"] = np.array(population.blendshape_names)
     return pd.DataFrame(rows), arrays
 
@@ -107,9 +109,8 @@ def people_of(task: PhotoTask, shard: str) -> list[int]:
 
 
 def _photographs(
-    population: Population, task: PhotoTask, settings: SynthesizePhotosSettings, shard: str
+    studies: Studies, population: Population, task: PhotoTask, settings: SynthesizePhotosSettings, shard: str
 ) -> Iterator[_Taken]:
-    studies = Studies(Studio(population), task, settings)
     for number in people_of(task, shard):
         person = population.person(number)
         sitter = studies.prepare(person)
@@ -223,6 +224,7 @@ def _exact(taken: _Taken, person_row: int) -> dict[str, NDArray]:
         "strengths": taken.sitting.strengths,
         "landmarks68": picture.landmarks68,
         "visible68": picture.visible68,
+        "dense_landmarks": picture.dense_landmarks,
     }
 
 

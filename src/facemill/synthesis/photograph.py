@@ -15,6 +15,7 @@ from facemill.models.contour import JAW_COUNT, SlidingContour
 from facemill.models.topology import Topology
 from facemill.synthesis.background import random_background
 from facemill.synthesis.camera import View
+from facemill.synthesis.dense_landmarks import dense_landmark_vertices, dense_landmarks
 from facemill.synthesis.layers import Layer, join
 from facemill.synthesis.lighting import Lights, harmonics_of
 from facemill.synthesis.render import SAMPLES, Drawing, depth_map, draw
@@ -52,6 +53,7 @@ class Photograph:
         depth: (H, W) float32 millimetres at the centres of the pixels, infinite behind; or None.
         landmarks68: (68, 2) pixels; the jaw lies on the visible outline, as annotators mark it.
         visible68: (68,) bool, nothing lies before the landmark and it is inside the picture.
+        dense_landmarks: (N, 2) pixels of `Landmarks.dense`, seen or not.
         camera: takes the head frame to pixels.
         lighting: (27,) Deep3DFaceRecon's harmonics nearest to the light, shadows not included.
     """
@@ -63,6 +65,7 @@ class Photograph:
     depth: NDArray[np.float32] | None
     landmarks68: NDArray[np.float64]
     visible68: NDArray[np.bool_]
+    dense_landmarks: NDArray[np.float32]
     camera: Camera
     lighting: NDArray[np.float64]
 
@@ -73,9 +76,12 @@ class Landmarks:
     Args:
         topology: of the population.
         mean: (V, 3) the mean person, which the contour lines are ordered by.
+    Attributes:
+        dense: (N,) ids of the vertices that are dense landmarks.
     """
 
     def __init__(self, topology: Topology, mean: NDArray) -> None:
+        self.dense = dense_landmark_vertices(topology, mean)
         self._ids = topology.landmarks68
         self._contour = SlidingContour(topology, torch.from_numpy(np.asarray(mean, dtype=np.float64)))
 
@@ -122,6 +128,7 @@ def photograph(
         depth=depth_map(whole, view) if with_depth else None,
         landmarks68=points,
         visible68=_visible(drawing, points, depths),
+        dense_landmarks=dense_landmarks(head.vertices, landmarks.dense, view.camera),
         camera=view.camera,
         lighting=harmonics_of(scene.lights, gains, GAMMA),
     )

@@ -107,6 +107,9 @@ def test_the_arrays_reproduce_the_landmarks(population, crops):
         inner = vertices[population.topology.landmarks68.numpy()[17:]].astype(np.float64)
         pixels = project(torch.from_numpy(inner), camera).pixels.numpy()
         assert_allclose(pixels, arrays["landmarks68"][row][17:], atol=1e-3)
+        dense = vertices[arrays["dense_vertices"]].astype(np.float64)
+        pixels = project(torch.from_numpy(dense), camera).pixels.numpy()
+        assert_allclose(pixels, arrays["dense_landmarks"][row], atol=1e-3)
 
 
 def test_depth_maps_hold_tenths_of_millimetres(crops):
