@@ -28,6 +28,9 @@ class SupervisedWeights(Settings):
     landmarks: float = Field(
         0.01, ge=0, description="per square pixel of the 224 crop, mean over the 68 true landmarks"
     )
+    dense_landmarks: float = Field(
+        1.0, ge=0, description="per unit of surprise (negative log-likelihood), mean over the dense landmarks"
+    )
 
 
 class AugmentationSettings(Settings):
@@ -67,6 +70,11 @@ class NetworkSettings(Settings):
     )
     light: Literal["rgb", "white"] = Field(
         "rgb", description="white: one light for the three colours, as the paper has it; rgb as the code"
+    )
+    dense_landmarks: bool = Field(
+        False,
+        description="predict the pixels of some 320 points of the face too, and how sure they are; needs "
+        "synthetic sets, and lets reconstruct_coarse refine with them",
     )
 
 

@@ -8,6 +8,7 @@ from torch.autograd import gradcheck
 
 from facemill.coarse.losses.perceptual import identity_distance
 from facemill.coarse.losses.supervised import (
+    dense_landmark_surprise,
     rotation_distance,
     shape_distance,
     shape_form,
@@ -144,6 +145,18 @@ def test_strengths_and_translation_by_hand():
     assert found.item() == pytest.approx(6)
 
 
+def test_dense_landmark_surprise_by_hand_and_its_best_deviation():
+    pixels = torch.tensor([[[0.0, 0.0], [3.0, 4.0]]], dtype=float64)
+    deviation = torch.tensor([[1.0, 5.0]], dtype=float64)
+    found = dense_landmark_surprise(pixels, deviation, torch.zeros_like(pixels))
+    assert found.tolist() == pytest.approx([(0 + 0.5 + 2 * math.log(5)) / 2])
+    # Who errs by (3, 4), a mean square of 12.5 per axis, does best to say sqrt(12.5).
+    spread = torch.linspace(2, 6, 4001, dtype=float64)[:, None]
+    errors = torch.tensor([[[3.0, 4.0]]], dtype=float64).expand(4001, 1, 2)
+    surprise = dense_landmark_surprise(errors, spread, torch.zeros_like(errors))
+    assert spread[surprise.argmin()].item() == pytest.approx(12.5**0.5, abs=2e-3)
+
+
 def test_rotation_is_the_squared_angle_when_small_and_bounded_when_large():
     none = torch.zeros(3, 3, dtype=float64)
     turned = torch.tensor([[0.0, 0.02, 0.0], [0.0, 0.0, math.pi], [math.pi / 2, 0.0, 0.0]], dtype=float64)
@@ -167,6 +180,7 @@ def test_gradients(form):
         (lambda x: strength_distance(x, other), drawn(2, 3)),
         (lambda x: rotation_distance(x, other), drawn(2, 3)),
         (lambda x: translation_distance(x, other), drawn(2, 3)),
+        (lambda x: dense_landmark_surprise(x, other.abs() + 1, drawn(2, 3, 2)), drawn(2, 3, 2, seed=1)),
         (lambda x: identity_distance(x, other), drawn(2, 3)),
     ):
         assert gradcheck(function, argument.requires_grad_())

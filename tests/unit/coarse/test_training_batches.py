@@ -76,6 +76,10 @@ def test_broken_and_unlike_shards_are_named(shards, model, tmp_path):
     np.save(other / "crops.npy", np.zeros((2, 28, 28, 3), np.uint8))
     with pytest.raises(FormatError, match="do not fit together"):
         PackedShards([shards[0], other])
+    np.save(other / "crops.npy", np.zeros((2, SIDE, SIDE, 3), np.uint8))
+    np.save(other / "dense_vertices.npy", np.arange(6))
+    with pytest.raises(FormatError, match="dense landmarks at the same vertices"):
+        PackedShards([shards[0], other])
     np.save(other / "floor.npy", np.zeros(3, np.float32))
     with pytest.raises(FormatError, match="different length"):
         PackedShards([other])
@@ -118,6 +122,10 @@ def test_photos_without_labels_are_packed_and_bad_ones_end_as_rows(photos, model
     (tmp_path / "shard").mkdir()
     save_packed(tmp_path / "shard", arrays)
     assert len(PackedShards([tmp_path / "shard"])) == 2
+    images = PackedShards([tmp_path / "shard", packed_shard(tmp_path / "labelled", model, 1)])
+    both = collate([images[0], images[2]])  # photos have no dense landmarks: theirs are 0
+    assert both["dense_landmarks"].shape == (2, 6, 2)
+    assert not both["dense_landmarks"][0].any()
 
 
 def test_a_shard_without_faces_is_packed_empty(photos, model):
@@ -147,6 +155,8 @@ def synthetic(photos, head_model, repository, tmp_path):
         "intrinsics": np.repeat((double @ camera.intrinsics.numpy())[None], 3, 0),
         "strengths": strengths[[1, 0, 1]],
         "blendshape_names": np.array(names),
+        "dense_vertices": np.array([7, 3]),
+        "dense_landmarks": np.arange(12, dtype=np.float32).reshape(3, 2, 2),
     }
     save_arrays(tmp_path / "truth.npz", arrays)
     table = photos[0].iloc[:2].copy()
@@ -171,6 +181,9 @@ def test_truth_becomes_labels_of_the_right_photo(synthetic, head_model):
     jaw = head_model.blendshape_names.index("jawOpen")
     np.testing.assert_allclose(arrays["strengths"][:, jaw], [0, 0.7], atol=1e-6)
     assert arrays["strengths"].sum() == pytest.approx(0.7)
+    assert arrays["dense_vertices"].tolist() == [7, 3]
+    # Rows of p0 and p1; pixel u of the crop is 2 u + 0.5 of the picture.
+    np.testing.assert_allclose(arrays["dense_landmarks"][:, :, 0], [[1.75, 2.75], [3.75, 4.75]])
     assert (arrays["attention"][:, :54] == 255).all()
     assert (arrays["attention"][:, 58:] == 0).all()
 

@@ -25,7 +25,7 @@ from facemill.coarse.training_settings import AugmentationSettings
 from facemill.geometry.camera import Camera, deep3d_crop_camera, project
 from facemill.geometry.rotation import matrix_from_euler_deep3d
 from facemill.models.coefficients import Coefficients
-from unit.coarse.training_toys import drawn_faces, with_blendshapes
+from unit.coarse.training_toys import DENSE_ROWS, drawn_faces, with_blendshapes
 
 float64 = torch.float64
 
@@ -38,7 +38,7 @@ def model(toy_model):
 @pytest.fixture(scope="module")
 def faces(model):
     truth, arrays = drawn_faces(model, 4, seed=3)
-    stored = {n: torch.from_numpy(v) for n, v in arrays.items() if n != "photo"}
+    stored = {n: torch.from_numpy(v) for n, v in arrays.items() if n not in ("photo", "dense_vertices")}
     return truth, batch_from({**stored, "numbers": torch.arange(4)}, torch.device("cpu"))
 
 
@@ -161,7 +161,8 @@ def test_pixels_landmarks_and_pose_move_together(faces, model, flip):
         torch.ones(4, dtype=float64),
         torch.zeros(4, dtype=float64),
     )
-    symmetric = mirror_map(model, label_maker(model))
+    corners = model.topology.landmarks68[list(DENSE_ROWS)].tolist()
+    symmetric = mirror_map(model, label_maker(model), corners)
     moved = augment(batch, drawn, symmetric)
     decoder = FaceDecoder(model)
     vertices = model.shape(truth.identity, truth.expression)
@@ -179,6 +180,15 @@ def test_pixels_landmarks_and_pose_move_together(faces, model, flip):
     torch.testing.assert_close(
         moved.landmarks[:, where].double(),
         torch.stack([transform(batch.landmarks[b, source].double(), drawn, b) for b in range(4)]),
+        atol=1e-3,
+        rtol=0,
+    )
+    # Dense landmarks are the same vertices: the left eye's corners become the right eye's.
+    assert symmetric.dense.tolist() == [1, 0, 3, 2, 4, 5]
+    source = symmetric.dense if flip else slice(None)
+    torch.testing.assert_close(
+        moved.dense_landmarks.double(),
+        torch.stack([transform(batch.dense_landmarks[b, source].double(), drawn, b) for b in range(4)]),
         atol=1e-3,
         rtol=0,
     )

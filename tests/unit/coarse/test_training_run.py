@@ -59,6 +59,10 @@ def files(model, tmp_path_factory):
     return TrainingFiles(train, [str(packed_shard(place / "val", model, 6, seed=9))])
 
 
+def toy_spec(model, dense=()):
+    return spec_for(model, **NETWORK.model_dump(exclude={"dense_landmarks"}), dense_vertices=tuple(dense))
+
+
 def rows_of(folder: Path, kind: str) -> list[dict[str, str]]:
     with (folder / "metrics.csv").open(newline="") as file:
         return [{k: v for k, v in row.items() if v} for row in csv.DictReader(file) if row["kind"] == kind]
@@ -192,7 +196,7 @@ def test_held_out_photos_are_validated_on_and_not_trained_on(model, tmp_path):
 
 def test_training_starts_from_weights(model, files, tmp_path):
     torch.manual_seed(3)
-    spec = spec_for(model, **NETWORK.model_dump())
+    spec = toy_spec(model)
     network = CoarseNetwork(spec)
     torch.nn.init.normal_(network.final_layers[0].bias)
     save_network(tmp_path / "start.safetensors", network, "toy")
@@ -207,8 +211,8 @@ def test_training_starts_from_weights(model, files, tmp_path):
         train_coarse(files, model, "toy", wide, tmp_path / "other", tmp_path / "w.safetensors", CPU)
 
 
-def objective_for(model, settings):
-    spec = spec_for(model, **NETWORK.model_dump())
+def objective_for(model, settings, dense=()):
+    spec = toy_spec(model, dense)
     return TrainingObjective(model, spec, settings, label_maker(model), None)
 
 
@@ -237,12 +241,13 @@ def test_the_hybrid_loss_overfits_one_photo(model, files):
     assert "true_shape" not in loss.terms
 
 
-@pytest.mark.parametrize("name", ["shape", "strengths", "rotation", "translation", "landmarks"])
+@pytest.mark.parametrize("name", SupervisedWeights.model_fields)
 def test_each_supervised_term_falls_when_it_alone_is_optimised(model, files, name):
     weights = SupervisedWeights(**{n: float(n == name) for n in SupervisedWeights.model_fields})
-    objective = objective_for(model, QUICK.model_copy(update={"supervised": weights}))
+    vertices = PackedShards(files.train).dense_vertices
+    objective = objective_for(model, QUICK.model_copy(update={"supervised": weights}), vertices)
     batch = batch_of(files, [0, 5, 7])
-    numbers = torch.zeros(3, sum(objective.spec.widths), requires_grad=True)
+    numbers = torch.zeros(3, objective.spec.outputs, requires_grad=True)
     optimiser = torch.optim.Adam([numbers], lr=0.02)
     first = None
     for _ in range(60):
@@ -319,9 +324,7 @@ def test_two_processes_train_as_one(model, files, tmp_path, repository):
 def test_the_perceptual_term_is_computed_on_renders(model, files, repository):
     identity = load_identity(repository / "resources" / "weights" / "identity.safetensors")
     settings = QUICK.model_copy(update={"rendered_share": 1.0, "hybrid": HybridWeights()})
-    objective = TrainingObjective(
-        model, spec_for(model, **NETWORK.model_dump()), settings, label_maker(model), identity
-    )
+    objective = TrainingObjective(model, toy_spec(model), settings, label_maker(model), identity)
     numbers = torch.zeros(2, sum(objective.spec.widths), requires_grad=True)
     found = objective(numbers, batch_of(files, [0, 5]))
     assert 0 < found.terms["perceptual"] < 2

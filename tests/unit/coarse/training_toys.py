@@ -10,13 +10,14 @@ from facemill.coarse.decode import FaceDecoder
 from facemill.coarse.expression_space import whole_expression_space
 from facemill.coarse.training.labels import WHOLLY, label_maker
 from facemill.coarse.training.packing import save_packed
-from facemill.geometry.camera import deep3d_crop_camera
+from facemill.geometry.camera import deep3d_crop_camera, project_camera_points
 from facemill.models.coefficients import Coefficients
 from facemill.models.morphable import LinearModel
 from facemill.rendering.rasterize import interpolate, rasterize
 
 NAMES = ("browUpLeft", "browUpRight", "jawOpen", "mouthLeft")
 SIDE = 56
+DENSE_ROWS = (36, 45, 39, 42, 30, 8)  # of the 68 landmarks: four eye corners, nose tip, chin
 
 
 def with_blendshapes(model: LinearModel) -> LinearModel:
@@ -50,6 +51,8 @@ def drawn_faces(model: LinearModel, count: int, seed: int = 0) -> tuple[Coeffici
     triangles = model.topology.triangles
     fragments = rasterize(decoded.vertices, triangles, intrinsics, size, True)
     crops = interpolate(fragments, fragments.barycentrics, decoded.colors, triangles)
+    corners = model.topology.landmarks68[list(DENSE_ROWS)]
+    dense = project_camera_points(decoded.vertices[:, corners], deep3d_crop_camera().intrinsics).pixels
     maker = label_maker(model)
     shapes = model.shape(truth.identity, torch.zeros(count, 4))[:, maker.vertices].double()
     best, floor = maker.form.targets(shapes)
@@ -66,6 +69,8 @@ def drawn_faces(model: LinearModel, count: int, seed: int = 0) -> tuple[Coeffici
         "strengths": truth.expression.numpy(),
         "rotation": truth.rotation.numpy(),
         "translation": truth.translation.numpy(),
+        "dense_landmarks": dense.numpy(),
+        "dense_vertices": corners.numpy(),
     }
     return truth, arrays
 

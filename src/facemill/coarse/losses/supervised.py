@@ -114,6 +114,19 @@ def rotation_distance(predicted: Tensor, true: Tensor) -> Tensor:
     return difference.square().sum((1, 2)) / 2
 
 
+def dense_landmark_surprise(pixels: Tensor, deviation: Tensor, true: Tensor) -> Tensor:
+    """Mean over N landmarks of |pixels - true|^2 / (2 s^2) + 2 log s, (B,): Gaussian in two axes.
+
+    The negative log-likelihood of Wood et al. 2022, without its constant: a network that errs by s pixels per
+    axis does best to say s, and a landmark that cannot be seen costs little when it is called uncertain.
+
+    Args:
+        pixels, true: (B, N, 2); deviation: (B, N), s in pixels.
+    """
+    squared = (pixels - true).square().sum(-1)
+    return (squared / (2 * deviation.square()) + 2 * deviation.log()).mean(1)
+
+
 def translation_distance(predicted: Tensor, true: Tensor) -> Tensor:
     """dx^2 + dy^2 + 0.01 dz^2 of translations (B, 3), (B,), mm^2."""
     squared = (predicted - true).square()

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
-from facemill.coarse.networks.resnet import STANDARD_WIDTH, ResNet, fold_norms
+from facemill.coarse.networks.dense_head import DenseHead, dense_landmarks_of
+from facemill.coarse.networks.resnet import STANDARD_WIDTH, STRIDE, ResNet, fold_norms
 from facemill.geometry.camera import DEEP3D_SIZE
 from facemill.models.coefficients import Coefficients
 from facemill.models.morphable import MorphableModel
@@ -32,6 +33,7 @@ class NetworkSpec:
         colors: `rgb`, 0..1 as Deep3DFaceRecon_pytorch takes them, or `bgr255`, 0..255 as the TensorFlow
             version does. Neither is normalised by mean and deviation.
         light: `rgb`, nine harmonics for each colour, or `white`, their mean for all (the paper's variant).
+        dense_vertices: ids of the model's vertices whose pixels a further head predicts; none as published.
     """
 
     identity: int
@@ -44,6 +46,7 @@ class NetworkSpec:
     reduction: int = 1
     colors: Literal["rgb", "bgr255"] = "rgb"
     light: Literal["rgb", "white"] = "rgb"
+    dense_vertices: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.reduction < 1 or DEEP3D_SIZE % self.reduction:
@@ -57,6 +60,11 @@ class NetworkSpec:
     def widths(self) -> tuple[int, ...]:
         """Numbers of the seven heads: id, exp, tex, angle, gamma, tx and ty, tz."""
         return (self.identity, self.expression, self.albedo, *POSE_WIDTHS)
+
+    @property
+    def outputs(self) -> int:
+        """All numbers that the network gives."""
+        return sum(self.widths) + 3 * len(self.dense_vertices)
 
     @property
     def side(self) -> int:
@@ -75,7 +83,7 @@ def spec_for(model: MorphableModel, **choices: Any) -> NetworkSpec:
     """The network for `model`: blendshape strengths where the model names blendshapes.
 
     Args:
-        choices: `backbone`, `width`, `single_layer`, `reduction`, `colors`, `light` of `NetworkSpec`.
+        choices: further attributes of `NetworkSpec`.
     """
     strengths = len(model.blendshape_names)
     return NetworkSpec(
@@ -108,15 +116,22 @@ class CoarseNetwork(nn.Module):
         assert heads is not None
         for parameter in heads.parameters():
             nn.init.zeros_(parameter)
+        self.dense_head: DenseHead | None = None
+        if spec.dense_vertices:
+            side = -(-spec.side // STRIDE)
+            self.dense_head = DenseHead(self.backbone.features, side, len(spec.dense_vertices))
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Pictures (B, 3, side, side), RGB 0..1 -> numbers (B, sum of `spec.widths`)."""
+        """Pictures (B, 3, side, side), RGB 0..1 -> numbers (B, `spec.outputs`)."""
         if self.spec.colors == "bgr255":
             pictures = 255 * pictures.flip(1)
-        features = self.backbone(pictures)
-        if self.final_layers is None:
-            return features
-        return torch.cat([head(features) for head in self.final_layers], dim=1).flatten(1)
+        maps = self.backbone.maps(pictures)
+        numbers = self.backbone.pooled(maps)
+        if self.final_layers is not None:
+            numbers = torch.cat([head(numbers) for head in self.final_layers], dim=1).flatten(1)
+        if self.dense_head is None:
+            return numbers
+        return torch.cat((numbers, self.dense_head(maps)), dim=1)
 
     def folded(self) -> CoarseNetwork:
         """A copy for inference whose norms are part of its convolutions; same output, less work."""
@@ -141,6 +156,7 @@ class Prediction:
         identity, albedo: (B, K), (B, A) standard deviations.
         expression: (B, S) strengths of blendshapes, not yet held to 0..1, or (B, E) standard deviations.
         rotation: (B, 3) radians; lighting: (B, 27); translation: (B, 3) millimetres.
+        dense: (B, N, 2) pixels of the 224 crop of `spec.dense_vertices`; dense_deviation: (B, N) pixels.
     """
 
     identity: Tensor
@@ -149,21 +165,27 @@ class Prediction:
     rotation: Tensor
     lighting: Tensor
     translation: Tensor
+    dense: Tensor
+    dense_deviation: Tensor
 
 
 def prediction_of(numbers: Tensor, spec: NetworkSpec) -> Prediction:
-    """Name the numbers (B, N) of a network: id, exp, tex, angle, gamma (9 of red, green, blue), tx ty tz.
+    """Name the numbers (B, N) of a network.
 
-    Angles and lighting are ours (Deep3D's); translation comes in decimetres.
+    Their order is id, exp, tex, angle, gamma (9 of red, green, blue), tx ty, tz, dense landmarks. Angles and
+    lighting are ours (Deep3D's); translation comes in decimetres.
 
     Raises:
         ValueError: another count of numbers.
     """
-    if numbers.ndim != 2 or numbers.shape[1] != sum(spec.widths):
-        raise ValueError(f"numbers: expected (B, {sum(spec.widths)}), found {tuple(numbers.shape)}")
-    identity, expression, albedo, rotation, lighting, across, along = numbers.split(spec.widths, dim=1)
+    if numbers.ndim != 2 or numbers.shape[1] != spec.outputs:
+        raise ValueError(f"numbers: expected (B, {spec.outputs}), found {tuple(numbers.shape)}")
+    widths = (*spec.widths, 3 * len(spec.dense_vertices))
+    identity, expression, albedo, rotation, lighting, across, along, dense = numbers.split(widths, dim=1)
     translation = MILLIMETRES_PER_UNIT * torch.cat((across, along), dim=1)
-    return Prediction(identity, expression, albedo, rotation, lighting, translation)
+    return Prediction(
+        identity, expression, albedo, rotation, lighting, translation, *dense_landmarks_of(dense)
+    )
 
 
 def unknowns_of(prediction: Prediction, spec: NetworkSpec) -> Coefficients:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -59,8 +60,12 @@ def load_network(path: str | Path, model: MorphableModel, model_name: str) -> Co
 
 
 def save_deep3d(path: str | Path, network: CoarseNetwork) -> None:
-    """Write a checkpoint as Deep3DFaceRecon_pytorch's: the network under `net_recon`, no optimiser."""
-    state = {name: value.detach().cpu() for name, value in network.state_dict().items()}
+    """Write a checkpoint as Deep3DFaceRecon_pytorch's: the network under `net_recon`, no optimiser.
+
+    A head of dense landmarks, which that system knows nothing of, is left out.
+    """
+    whole = network.state_dict().items()
+    state = {name: value.detach().cpu() for name, value in whole if not name.startswith("dense_head.")}
     write_pickled(path, {DEEP3D_KEY: state})
 
 
@@ -157,6 +162,7 @@ def _spec_from_header(path: Path, header: Mapping[str, str]) -> NetworkSpec:
             reduction=int(header["reduction"]),
             colors=header["colors"],  # type: ignore[arg-type]  # checked by NetworkSpec
             light=header["light"],  # type: ignore[arg-type]
+            dense_vertices=tuple(int(text) for text in re.findall(r"\d+", header["dense_vertices"])),
         )
     except (KeyError, ValueError) as error:
         raise FormatError(

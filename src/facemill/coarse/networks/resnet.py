@@ -31,6 +31,7 @@ LAYOUTS: dict[str, Layout] = {
     "resnet50": Layout((3, 4, 6, 3), bottleneck=True),
 }
 STANDARD_WIDTH = 64
+STRIDE = 32  # pixels of the picture per value of the last feature maps
 EXPANSION = 4  # channels that leave a bottleneck, per channel inside it
 
 
@@ -104,14 +105,22 @@ class ResNet(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """See the class."""
+    def maps(self, pictures: Tensor) -> Tensor:
+        """Pictures (B, 3, H, W) -> feature maps (B, `features`, H / 32, W / 32), rounded up."""
         x = relu(self.bn1(self.conv1(pictures)))
         x = torch.nn.functional.max_pool2d(x, 3, 2, 1)
         for stage in range(4):
             x = self.get_submodule(f"layer{stage + 1}")(x)
-        x = x.mean((2, 3), keepdim=True)
+        return x
+
+    def pooled(self, maps: Tensor) -> Tensor:
+        """The mean of feature maps over the picture, or what the last layer makes of it."""
+        x = maps.mean((2, 3), keepdim=True)
         return x if self.fc is None else self.fc(x.flatten(1))
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """See the class."""
+        return self.pooled(self.maps(pictures))
 
 
 def fold_norms(network: nn.Module) -> None:

@@ -73,17 +73,26 @@ def augment(batch: TrainingBatch, drawn: Augmentation, mirror: MirrorMap | None)
     colours = pictures[..., :3] * drawn.gain.to(device, dtype)[:, None, None, None]
     colours = (colours + drawn.offset.to(device, dtype)[:, None, None, None]).clamp(0, 1)
     changed = bool((drawn.gain != 1).any() or (drawn.offset != 0).any())
-    landmarks = torch.where(
-        flip[:, None, None], batch.landmarks[:, list(MIRRORED_68)], batch.landmarks
-    ).double()
-    landmarks = landmarks @ forward[:, :, :2].mT + forward[:, None, :, 2]
+    landmarks = _moved(batch.landmarks, torch.tensor(MIRRORED_68, device=device), flip, forward)
+    dense = (
+        batch.dense_landmarks
+        if mirror is None
+        else _moved(batch.dense_landmarks, mirror.dense.to(device), flip, forward)
+    )
     result = replace(
         batch,
         crops=colours if changed else pictures[..., :3],
         attention=pictures[..., 3],
-        landmarks=landmarks.to(batch.landmarks.dtype),
+        landmarks=landmarks,
+        dense_landmarks=dense,
     )
     return result if mirror is None else _with_labels(result, drawn, mirror)
+
+
+def _moved(points: Tensor, mirrored: Tensor, flip: Tensor, forward: Tensor) -> Tensor:
+    """Points (B, N, 2) through the transform; of a mirrored face, row i is point `mirrored[i]`."""
+    sided = torch.where(flip[:, None, None], points[:, mirrored], points).double()
+    return (sided @ forward[:, :, :2].mT + forward[:, None, :, 2]).to(points.dtype)
 
 
 def _turn(drawn: Augmentation) -> Tensor:

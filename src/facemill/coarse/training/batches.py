@@ -8,6 +8,8 @@ only the images of its batch, however large the set:
     photo.npy (N,) str                  labelled.npy (N,) bool: the rows below are truth, else 0
     identity.npy (N, K), floor.npy (N,), mean_error.npy (N,)     targets of `ShapeForm`, mm^2
     strengths.npy (N, S) float32, rotation.npy (N, 3), translation.npy (N, 3)
+    dense_landmarks.npy (N, D, 2) float32    pixels of the 224 crop of the model's vertices
+    dense_vertices.npy (D,) int64            which are the same for all images; D is 0 without labels
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ from facemill.runtime.errors import FormatError
 from facemill.runtime.seeds import generator_of, seed_of
 
 LABELS = ("identity", "floor", "mean_error", "strengths", "rotation", "translation")
-ARRAYS = ("crops", "attention", "landmarks", "photo", "labelled", *LABELS)
+DENSE, DENSE_VERTICES = "dense_landmarks", "dense_vertices"
+ARRAYS = ("crops", "attention", "landmarks", "photo", "labelled", *LABELS, DENSE)
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class TrainingBatch:
         landmarks: (B, 68, 2) pixels of the 224 crop, whatever S is.
         labelled: (B,) bool; the labels of other rows are 0 and count nowhere.
         identity: (B, K); floor, mean_error: (B,) mm^2; strengths: (B, S); rotation: (B, 3) radians;
-            translation: (B, 3) mm.
+            translation: (B, 3) mm; dense_landmarks: (B, D, 2) pixels of the 224 crop.
         numbers: (B,) int64, which images of the set these are.
     """
 
@@ -52,6 +55,7 @@ class TrainingBatch:
     strengths: Tensor
     rotation: Tensor
     translation: Tensor
+    dense_landmarks: Tensor
     numbers: Tensor
 
     def __len__(self) -> int:
@@ -73,7 +77,7 @@ class PackedShards(Dataset):
         folders: packed shards.
         names: keep only photos of these names; None keeps all. without: leave out photos of these names.
     Raises:
-        FormatError: a folder lacks an array, its arrays differ in length, or shards differ in size.
+        FormatError: a folder lacks an array, its arrays differ in length, or shards do not fit together.
     """
 
     def __init__(
@@ -91,6 +95,15 @@ class PackedShards(Dataset):
                 ", ".join(map(str, sorted(shapes))),
                 "pack them again with one setting of pack_training.reduction",
             )
+        dense = {tuple(s[DENSE_VERTICES].tolist()) for s in self.shards if len(s[DENSE_VERTICES])}
+        if len(dense) > 1:
+            raise FormatError(
+                "packed shards do not fit together",
+                "dense landmarks at the same vertices in all",
+                f"{len(dense)} different choices",
+                "make the synthetic sets again with one version",
+            )
+        self.dense_vertices: tuple[int, ...] = next(iter(dense), ())
         places = []
         for number, shard in enumerate(self.shards):
             rows = np.arange(len(shard["photo"]))
@@ -112,6 +125,8 @@ class PackedShards(Dataset):
     def __getitem__(self, number: int) -> dict[str, NDArray]:
         shard, row = self.places[number]
         found = {name: self.shards[shard][name][row] for name in ARRAYS if name != "photo"}
+        if len(found[DENSE]) != len(self.dense_vertices):
+            found[DENSE] = np.zeros((len(self.dense_vertices), 2), np.float32)
         return {**found, "numbers": np.array(number)}
 
     def photo(self, number: int) -> str:
@@ -178,7 +193,7 @@ def draw_seeds(seed: int, step: int, numbers: Tensor) -> list[int]:
 
 def _open_shard(folder: Path) -> dict[str, NDArray]:
     arrays = {}
-    for name in ARRAYS:
+    for name in (*ARRAYS, DENSE_VERTICES):
         path = folder / f"{name}.npy"
         try:
             arrays[name] = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -189,7 +204,7 @@ def _open_shard(folder: Path) -> dict[str, NDArray]:
                 str(error) or type(error).__name__,
                 "delete the folder and run pack_training again",
             ) from error
-    lengths = {name: len(array) for name, array in arrays.items()}
+    lengths = {name: len(array) for name, array in arrays.items() if name != DENSE_VERTICES}
     if len(set(lengths.values())) > 1:
         raise FormatError(
             f"{folder}: arrays of different length",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -177,24 +178,35 @@ class MirrorMap:
 
     Attributes:
         identity: (K, K) and shift: (K,): best coefficients of the mirrored face = identity z* + shift.
-        strengths: (S,) the blendshape of the other side.
+        strengths: (S,) the blendshape of the other side; dense: (D,) the dense landmark of the other side.
     """
 
     identity: Tensor
     shift: Tensor
     strengths: Tensor
+    dense: Tensor
 
 
-def mirror_map(model: LinearModel, maker: LabelMaker) -> MirrorMap:
+def mirror_map(model: LinearModel, maker: LabelMaker, dense_vertices: Sequence[int] = ()) -> MirrorMap:
     """Mirror by the vertex that lies nearest to the other side of the mean face."""
     mean = maker.form.mean
     flip = mean.new_tensor([-1.0, 1.0, 1.0])
-    other = torch.from_numpy(cKDTree(mean.numpy()).query((mean * flip).numpy())[1])
+    other = _mirrored_vertices(mean)
     mirrored_basis = (maker.basis[:, other] * flip).flatten(1)
     mirrored_mean = ((mean[other] * flip) - mean).flatten()
     pulled = torch.cat((mirrored_basis, mirrored_mean[None])) @ maker.form.pull
     solved = solve_positive_definite(maker.form.gram.expand(len(pulled), -1, -1), pulled)
-    return MirrorMap(solved[:-1].T.contiguous(), solved[-1], mirrored_strengths(model.blendshape_names))
+    strengths = mirrored_strengths(model.blendshape_names)
+    dense = _mirrored_vertices(mean_face(model)[list(dense_vertices)])
+    return MirrorMap(solved[:-1].T.contiguous(), solved[-1], strengths, dense)
+
+
+def _mirrored_vertices(points: Tensor) -> Tensor:
+    """For each of the points (N, 3) of a face the one that lies nearest to its mirror image, (N,)."""
+    if not len(points):
+        return torch.zeros(0, dtype=torch.int64)
+    flip = points.new_tensor([-1.0, 1.0, 1.0])
+    return torch.from_numpy(cKDTree(points.numpy()).query((points * flip).numpy())[1])
 
 
 def mirrored_strengths(names: tuple[str, ...]) -> Tensor:

@@ -14,6 +14,7 @@ from facemill.coarse.landmark_offsets import landmark_offsets
 from facemill.coarse.losses.landmark import landmark_distance, landmark_error, landmark_weights
 from facemill.coarse.losses.objective import CoarseTarget, LossTerms
 from facemill.coarse.losses.supervised import (
+    dense_landmark_surprise,
     rotation_distance,
     shape_distance,
     strength_distance,
@@ -131,6 +132,11 @@ class TrainingObjective:
                 weights.strengths,
                 strength_distance(prediction.expression, batch.strengths),
             )
+        if self.spec.dense_vertices:
+            values["dense_landmarks"] = (
+                weights.dense_landmarks,
+                dense_landmark_surprise(prediction.dense, prediction.dense_deviation, batch.dense_landmarks),
+            )
         if weights.landmarks > 0:
             landmarks = self.landmarks(unknowns_of(prediction, self.spec))
             values["true_landmarks"] = (
@@ -150,15 +156,22 @@ class TrainingObjective:
         return self.landmark_decoder(coefficients)
 
     def measures(self, numbers: Tensor, batch: TrainingBatch) -> dict[str, Tensor]:
-        """Per photo, (B,): landmark_error; shape_error and mean_face_error in mm^2, NaN without labels."""
+        """Per photo, (B,): landmark_error, and where there are labels, else NaN, errors against them.
+
+        shape_error and mean_face_error in mm^2, and dense_error, the mean distance of the dense landmarks in
+        pixels of the 224 crop.
+        """
         prediction = prediction_of(numbers.float(), self.spec)
         landmarks = self.landmarks(unknowns_of(prediction, self.spec))
         found = {"landmark_error": landmark_error(landmarks, batch.landmarks)}
         if self.gram is not None:
             error = shape_distance(prediction.identity, batch.identity, batch.floor, self.gram)
-            nothing = torch.full_like(error, torch.nan)
-            found["shape_error"] = torch.where(batch.labelled, error, nothing)
-            found["mean_face_error"] = torch.where(batch.labelled, batch.mean_error, nothing)
+            found["shape_error"] = error
+            found["mean_face_error"] = batch.mean_error
+            if self.spec.dense_vertices:
+                found["dense_error"] = (prediction.dense - batch.dense_landmarks).norm(dim=-1).mean(-1)
+            for name in found.keys() - {"landmark_error"}:
+                found[name] = found[name].where(batch.labelled, torch.nan)
         return found
 
     def _features(

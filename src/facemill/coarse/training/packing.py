@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import sparse
 
-from facemill.coarse.training.batches import ARRAYS
+from facemill.coarse.training.batches import ARRAYS, DENSE, DENSE_VERTICES
 from facemill.coarse.training.labels import LabelMaker, label_maker
 from facemill.coarse.training_settings import PackSettings
 from facemill.geometry.camera import DEEP3D_SIZE, Camera
-from facemill.geometry.image import resize
+from facemill.geometry.image import resize, transform_points
 from facemill.models.head import read_compact_head
 from facemill.models.head_surface import mixed_surface
 from facemill.models.morphable import MorphableModel
@@ -36,6 +36,8 @@ TRUTH = (
     "intrinsics",
     "strengths",
     "blendshape_names",
+    "dense_vertices",
+    "dense_landmarks",
 )
 SKIN_LABEL = 1
 PICTURES = (".png", ".jpg")
@@ -106,10 +108,12 @@ def pack_training(
         "strengths": np.zeros((count, len(model.blendshape_names)), np.float32),
         "rotation": np.zeros((count, 3), np.float32),
         "translation": np.zeros((count, 3), np.float32),
+        DENSE: np.zeros((count, 0, 2), np.float32),
+        DENSE_VERTICES: np.zeros(0, np.int64),
     }
     if truth is not None and count:
         arrays |= _labels(truth, kept, model)
-    assert set(arrays) == set(ARRAYS)
+    assert set(arrays) == {*ARRAYS, DENSE_VERTICES}
     logger.info("%d of %d photos packed at %d pixels", count, len(table), side)
     return result.drop(columns=["crop", "attention"]), arrays
 
@@ -177,9 +181,14 @@ def _labels(truth: Truth, table: pd.DataFrame, model: MorphableModel) -> dict[st
     best, floor, mean_error = maker.targets(shapes)
     camera = torch.from_numpy(arrays["camera_from_head"][rows]).double()
     photo_from_crop = np.stack([np.reshape(row, (3, 3)) for row in table["photo_from_crop"]])
-    intrinsics = torch.from_numpy(np.linalg.inv(photo_from_crop) @ arrays["intrinsics"][rows])
+    crop_from_photo = np.linalg.inv(photo_from_crop)
+    intrinsics = torch.from_numpy(crop_from_photo @ arrays["intrinsics"][rows])
     cameras = Camera(camera[:, :, :3], camera[:, :, 3], intrinsics)
     rotation, translation = maker.poses(best[people], shapes[people], cameras)
+    dense = [
+        transform_points(crop_from_photo[place], arrays["dense_landmarks"][row])
+        for place, row in enumerate(rows)
+    ]
     found = {
         "identity": best[people],
         "floor": floor[people],
@@ -188,7 +197,12 @@ def _labels(truth: Truth, table: pd.DataFrame, model: MorphableModel) -> dict[st
         "translation": translation,
     }
     strengths = _strengths(arrays["strengths"][rows], arrays["blendshape_names"], model)
-    return {**{n: v.float().numpy() for n, v in found.items()}, "strengths": strengths}
+    return {
+        **{n: v.float().numpy() for n, v in found.items()},
+        "strengths": strengths,
+        DENSE: _stacked(dense, arrays["dense_landmarks"].shape[1:], np.float32),
+        DENSE_VERTICES: arrays["dense_vertices"].astype(np.int64),
+    }
 
 
 def _scored_shapes(truth: Truth, maker: LabelMaker, model: MorphableModel) -> torch.Tensor:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from facemill.coarse.networks.coarse_network import CoarseNetwork, spec_for
+from facemill.coarse.networks.coarse_network import CoarseNetwork, NetworkSpec, spec_for
 from facemill.coarse.networks.files import load_backbone, load_network, save_network
 from facemill.coarse.networks.identity_network import load_identity
 from facemill.coarse.training.batches import PackedShards
@@ -72,11 +72,13 @@ def train_coarse(
     fabric = make_fabric(settings, device)
     fabric.launch()
     torch.manual_seed(settings.seed)
-    spec = spec_for(model, **settings.network.model_dump())
+    sets = open_sets(files, settings, model)
+    spec = spec_of(settings, sets, model)
     network = CoarseNetwork(spec)
+    if network.dense_head is not None:
+        network.dense_head.begin_at_mean_face(model, spec.dense_vertices)
     if settings.start:
         start_from(Path(settings.start), network, model, model_name)
-    sets = open_sets(files, settings, model)
     model = model.to(fabric.device)
     maker = None if sets.mirror is None else label_maker(model.to("cpu"))
     identity = (
@@ -89,6 +91,25 @@ def train_coarse(
     if fabric.is_global_zero:
         write_summary(folder, run, best)
         export_weights(best, network, model_name, weights, {"images": str(len(sets.train))})
+
+
+def spec_of(settings: TrainSettings, sets: TrainingSets, model: MorphableModel) -> NetworkSpec:
+    """The network of the settings; its dense landmarks are those of the packed shards.
+
+    Raises:
+        ConfigurationError: dense landmarks are asked for and no set has any.
+    """
+    choices = settings.network.model_dump(exclude={"dense_landmarks"})
+    if not settings.network.dense_landmarks:
+        return spec_for(model, **choices)
+    if not sets.train.dense_vertices:
+        raise ConfigurationError(
+            "train_coarse.network.dense_landmarks: there is nothing to learn them from",
+            "a synthetic set in train_coarse.train",
+            "photos without labels",
+            "add a set of synthesis.photos, or set it to false",
+        )
+    return spec_for(model, **choices, dense_vertices=sets.train.dense_vertices)
 
 
 def export_weights(
@@ -139,7 +160,7 @@ def open_sets(files: TrainingFiles, settings: TrainSettings, model: MorphableMod
         return TrainingSets(train, validation, None)
     cpu = model.to("cpu")
     assert isinstance(cpu, LinearModel)
-    return TrainingSets(train, validation, mirror_map(cpu, label_maker(cpu)))
+    return TrainingSets(train, validation, mirror_map(cpu, label_maker(cpu), train.dense_vertices))
 
 
 def needs_identity(settings: TrainSettings) -> bool:
@@ -170,4 +191,9 @@ def start_from(path: Path, network: CoarseNetwork, model: MorphableModel, model_
             str(here),
             f"set train_coarse.network.{name} to {there}, or start from other weights",
         )
+    if found.dense_head is None or found.spec.dense_vertices != network.spec.dense_vertices:
+        kept = {n: v for n, v in network.state_dict().items() if n.startswith("dense_head.")}
+        rest = {n: v for n, v in found.state_dict().items() if not n.startswith("dense_head.")}
+        network.load_state_dict({**rest, **kept})
+        return
     network.load_state_dict(found.state_dict())
