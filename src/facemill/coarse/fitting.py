@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -12,7 +13,7 @@ from torch import Tensor
 from facemill.coarse.decode import FaceDecoder
 from facemill.coarse.expression_space import expression_space
 from facemill.coarse.landmark_offsets import landmark_offsets
-from facemill.coarse.landmark_stage import LandmarkStage
+from facemill.coarse.landmark_stage import DenseLandmarks, LandmarkStage
 from facemill.coarse.losses.landmark import landmark_error
 from facemill.coarse.losses.objective import CoarseTarget
 from facemill.coarse.photometric_stage import FacePhotos, PhotometricStage, rendered_vertices
@@ -42,24 +43,37 @@ class FitResult:
 
 
 class Fitter:
-    """Both stages for one model, prepared once; call it for every batch of photos."""
+    """Both stages for one model, prepared once; call it for every batch of photos.
 
-    def __init__(self, model: MorphableModel, settings: CoarseSettings) -> None:
+    Args:
+        dense_vertices: ids of the vertices that are the network's dense landmarks, if it has any.
+    """
+
+    def __init__(
+        self, model: MorphableModel, settings: CoarseSettings, dense_vertices: Sequence[int] = ()
+    ) -> None:
         self.model = model
         self.settings = settings
         space = expression_space(model, settings.strength_deviation, settings.expression_deviation)
         self.space = space
         offsets = landmark_offsets(model.topology, settings.landmark_convention)
         self.landmark_offsets = offsets
-        self.camera_distance = DEEP3D_DISTANCE if settings.network else settings.camera_distance
+        # Dense landmarks are what is seen, whatever camera explains them; coefficients are not.
+        bound = settings.network and not (dense_vertices and settings.refine)
+        self.camera_distance = DEEP3D_DISTANCE if bound else settings.camera_distance
         camera = deep3d_crop_camera(distance=self.camera_distance)
-        self.landmark_stage = LandmarkStage(space, camera, settings.landmarks, offsets)
+        self.landmark_stage = LandmarkStage(space, camera, settings.landmarks, offsets, dense_vertices)
         self.photometric_stage = PhotometricStage(
             space, settings.photometric, settings.weights, offsets, self.camera_distance
         )
 
     def __call__(
-        self, crops: Tensor, landmarks: Tensor, masks: Tensor, initial: Coefficients | None = None
+        self,
+        crops: Tensor,
+        landmarks: Tensor,
+        masks: Tensor,
+        initial: Coefficients | None = None,
+        dense: DenseLandmarks | None = None,
     ) -> FitResult:
         """See `fit`."""
         _check(crops, landmarks, masks)
@@ -71,18 +85,23 @@ class Fitter:
             start = initial.to(device=device, dtype=dtype)
             centre = replace(start, expression=self.space.unknowns(start.expression))
             deviation = self.settings.initial_deviation
-        found = self.landmark_stage.fit(landmarks, centre, deviation, pose_first=initial is None)
+        if dense is not None:
+            centre = replace(centre, translation=torch.zeros_like(centre.translation))  # of another camera
+        pose_first = initial is None or dense is not None
+        found = self.landmark_stage.fit(landmarks, centre, deviation, pose_first, dense)
         photos = FacePhotos(
             crops.to(device=device, dtype=dtype),
             masks.to(device=device, dtype=dtype),
             landmarks.to(dtype),
             found.confidence,
         )
+        if dense is not None:
+            photos = self._as_fitted(photos, found.coefficients)
         refined = self.photometric_stage.fit(photos, found.coefficients, centre)
         coefficients = refined.coefficients
         return FitResult(
             replace(coefficients, expression=self.space.coefficients(coefficients.expression)),
-            landmark_error(refined.landmarks, photos.landmarks),
+            landmark_error(refined.landmarks, landmarks.to(dtype)),
             refined.photometric_error,
             refined.history,
         )
@@ -97,6 +116,12 @@ class Fitter:
             decoded = self._decoder(coefficients)
             error = self.photometric_stage.photometric_error(decoded, target)
         return FitResult(coefficients, landmark_error(decoded.landmarks, target.landmarks), error, {})
+
+    def _as_fitted(self, photos: FacePhotos, coefficients: Coefficients) -> FacePhotos:
+        """`photos` whose landmarks are where dense landmarks say, which know better than the 68 detected."""
+        with torch.no_grad():
+            landmarks = self.photometric_stage.decoder(coefficients).landmarks
+        return replace(photos, landmarks=landmarks, confidence=torch.ones_like(photos.confidence))
 
     @cached_property
     def _decoder(self) -> FaceDecoder:

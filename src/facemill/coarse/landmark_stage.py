@@ -1,7 +1,8 @@
-"""Pose, identity and expression from 68 landmarks: maximum a posteriori, many faces at a time."""
+"""Pose, identity and expression from landmarks: maximum a posteriori, many faces at a time."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -27,11 +28,27 @@ LEAST_DAMPING, MOST_DAMPING = 1e-6, 1e6
 
 
 @dataclass(frozen=True)
+class DenseLandmarks:
+    """What a network saw of B faces: pixels (B, D, 2) of the 224 crop, deviation (B, D), pixels per axis."""
+
+    pixels: Tensor
+    deviation: Tensor
+
+
+@dataclass(frozen=True)
 class LandmarkFit:
     """Coefficients (albedo and lighting as given) and the confidence (B, 68), 0..1, of each landmark."""
 
     coefficients: Coefficients
     confidence: Tensor
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """pixels (B, P, 2) and noise (B, P) of all points: the 68 landmarks, then the dense ones."""
+
+    pixels: Tensor
+    noise: Tensor
 
 
 @dataclass(frozen=True)
@@ -61,8 +78,13 @@ class LandmarkStage:
 
     over pose, identity and expression: r_i is the distance of landmark i in its standard deviations, s the
     scale at which it counts as an outlier (Cauchy), c where the prior is centred. Jaw landmarks slide
-    to the silhouette in every step. Only the rows of the model that are landmarks or contour candidates are
-    computed with. Faces do not mix.
+    to the silhouette in every step; dense landmarks are vertices, seen or hidden, and each has a deviation of
+    its own. Only the rows of the model that are landmarks or contour candidates are computed with. Faces do
+    not mix.
+
+    Args:
+        landmark_offsets: (68, 3) mm, from the model's landmarks to the detector's.
+        dense_vertices: ids of the vertices that are dense landmarks.
     """
 
     def __init__(
@@ -71,10 +93,14 @@ class LandmarkStage:
         camera: Camera,
         settings: LandmarkStageSettings,
         landmark_offsets: Tensor | None = None,
+        dense_vertices: Sequence[int] = (),
     ) -> None:
         model = space.model
         contour = SlidingContour(model.topology, mean_face(model))
-        rows = torch.unique(torch.cat((contour.candidates.reshape(-1), model.topology.landmarks68)))
+        dense = torch.tensor(dense_vertices, dtype=torch.int64, device=model.device)
+        marked = (contour.candidates.reshape(-1), model.topology.landmarks68, dense)
+        rows = torch.unique(torch.cat(marked))
+        self.dense_rows = torch.searchsorted(rows, dense)
         self.model = model.subset(rows).to(dtype=torch.float64)
         self.contour = SlidingContour(self.model.topology, mean_face(self.model))
         self.camera = camera.to(device=model.device, dtype=torch.float64)
@@ -87,7 +113,14 @@ class LandmarkStage:
         nothing = torch.zeros(68, 3, dtype=torch.float64, device=model.device)
         self.offsets = nothing if landmark_offsets is None else landmark_offsets.to(nothing)
 
-    def fit(self, landmarks: Tensor, centre: Coefficients, deviation: float, pose_first: bool) -> LandmarkFit:
+    def fit(
+        self,
+        landmarks: Tensor,
+        centre: Coefficients,
+        deviation: float,
+        pose_first: bool,
+        dense: DenseLandmarks | None = None,
+    ) -> LandmarkFit:
         """Fit B faces.
 
         Args:
@@ -96,15 +129,16 @@ class LandmarkStage:
             deviation: standard deviation of the prior around `centre`, standard deviations of the model.
             pose_first: find the pose with the shape of `centre` before the shape may change. A frontal start
                 is enough: on renders turned by up to 85 degrees other starts ended in the same place.
+            dense: pixels of `dense_vertices`; None fits the 68 landmarks alone.
         """
-        detected = landmarks.to(dtype=torch.float64)
+        seen = self._seen(landmarks, dense)
         start = centre.to(dtype=torch.float64)
         state = self._state(start, matrix_from_euler_deep3d(start.rotation))
         prior = _Prior(start.identity, start.expression, deviation, deviation * self.space.deviation)
         if pose_first:
-            state = self._minimise(state, detected, prior, self.settings.pose_iterations, pose_only=True)
-        state = self._minimise(state, detected, prior, self.settings.iterations, pose_only=False)
-        residuals = self._residuals(state, detected)[0]
+            state = self._minimise(state, seen, prior, self.settings.pose_iterations, pose_only=True)
+        state = self._minimise(state, seen, prior, self.settings.iterations, pose_only=False)
+        residuals = self._residuals(state, seen)[0][:, :68]
         dtype = centre.identity.dtype
         fitted = replace(
             centre,
@@ -115,17 +149,29 @@ class LandmarkStage:
         )
         return LandmarkFit(fitted, self._confidence(residuals).to(dtype))
 
+    def _seen(self, landmarks: Tensor, dense: DenseLandmarks | None) -> _Seen:
+        pixels = landmarks.to(self.noise)
+        noise = self.noise.expand(len(pixels), -1)
+        if dense is None:
+            return _Seen(pixels, noise)
+        # Errors of neighbours go together: D landmarks tell no more than `dense_points` independent ones.
+        shared = max(1.0, dense.deviation.shape[1] / self.settings.dense_points) ** 0.5
+        return _Seen(
+            torch.cat((pixels, dense.pixels.to(pixels)), dim=1),
+            torch.cat((self.settings.beside_dense * noise, shared * dense.deviation.to(pixels)), dim=1),
+        )
+
     def _state(self, start: Coefficients, rotation: Tensor) -> _State:
         unknown = start.identity.new_full((len(start),), torch.inf)
         return _State(rotation, start.translation, start.identity, start.expression, unknown)
 
     def _minimise(
-        self, state: _State, detected: Tensor, prior: _Prior, iterations: int, pose_only: bool
+        self, state: _State, seen: _Seen, prior: _Prior, iterations: int, pose_only: bool
     ) -> _State:
         damping = torch.full_like(state.energy, 1e-3)
-        state = replace(state, energy=self._energy(state, detected, prior))
+        state = replace(state, energy=self._energy(state, seen, prior))
         for _ in range(iterations):
-            hessian, gradient = self._normal_equations(state, detected, prior)
+            hessian, gradient = self._normal_equations(state, seen, prior)
             if pose_only:
                 hessian, gradient = hessian[:, :POSE, :POSE], gradient[:, :POSE]
             else:
@@ -135,7 +181,7 @@ class LandmarkStage:
             step = -solve_positive_definite(damped, gradient)  # NaN is a step that is refused
             moved = self._moved(state, step)
             moved = replace(moved, expression=moved.expression.clamp(self.space.lower, self.space.upper))
-            moved = replace(moved, energy=self._energy(moved, detected, prior))
+            moved = replace(moved, energy=self._energy(moved, seen, prior))
             better = moved.energy < state.energy
             state = moved.where(better, state)
             damping = torch.where(better, damping / 3, damping * 4).clamp(LEAST_DAMPING, MOST_DAMPING)
@@ -163,8 +209,8 @@ class LandmarkStage:
         )
         return replace(moved, identity=state.identity + identity, expression=state.expression + expression)
 
-    def _residuals(self, state: _State, detected: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Residuals (B, 68, 2) in standard deviations, posed landmarks (B, 68, 3) and their rows (B, 68)."""
+    def _residuals(self, state: _State, seen: _Seen) -> tuple[Tensor, Tensor, Tensor]:
+        """Residuals (B, P, 2) in standard deviations, posed points (B, P, 3) and their rows (B, P)."""
         shape = self.model.shape(state.identity, state.expression)
         posed = shape @ state.rotation.mT + state.translation[:, None]
         roll = torch.atan2(state.rotation[:, 1, 0], state.rotation[:, 0, 0])
@@ -179,11 +225,17 @@ class LandmarkStage:
             self.camera.intrinsics,
             offsets @ self.camera.rotation.mT,
         )
-        return (pixels - detected) / self.noise[:, None], _rows_of(posed, rows) + offsets, rows
+        points = _rows_of(posed, rows) + offsets
+        if seen.pixels.shape[1] > pixels.shape[1]:
+            dense = project_camera_points(vertices[:, self.dense_rows], self.camera.intrinsics).pixels
+            pixels = torch.cat((pixels, dense), dim=1)
+            points = torch.cat((points, posed[:, self.dense_rows]), dim=1)
+            rows = torch.cat((rows, self.dense_rows.expand(len(rows), -1)), dim=1)
+        return (pixels - seen.pixels) / seen.noise[..., None], points, rows
 
-    def _energy(self, state: _State, detected: Tensor, prior: _Prior) -> Tensor:
+    def _energy(self, state: _State, seen: _Seen, prior: _Prior) -> Tensor:
         scale = self.settings.outlier_scale**2
-        squared = self._residuals(state, detected)[0].square().sum(-1)
+        squared = self._residuals(state, seen)[0].square().sum(-1)
         data = scale * torch.log1p(squared / scale).sum(-1)
         total = (
             data + prior.energy(state) + (state.translation[:, 2] / self.settings.depth_deviation).square()
@@ -193,9 +245,9 @@ class LandmarkStage:
     def _confidence(self, residuals: Tensor) -> Tensor:
         return 1 / (1 + residuals.square().sum(-1) / self.settings.outlier_scale**2)
 
-    def _normal_equations(self, state: _State, detected: Tensor, prior: _Prior) -> tuple[Tensor, Tensor]:
+    def _normal_equations(self, state: _State, seen: _Seen, prior: _Prior) -> tuple[Tensor, Tensor]:
         """Gauss-Newton matrix (B, P, P) and gradient (B, P) of half the energy, landmarks reweighted."""
-        residuals, posed, rows = self._residuals(state, detected)
+        residuals, posed, rows = self._residuals(state, seen)
         offset = posed - state.translation[:, None]
         zero = torch.zeros_like(offset[..., 0])
         x, y, z = offset.unbind(-1)
@@ -204,11 +256,11 @@ class LandmarkStage:
         basis = _shape_jacobian(self.model, state.identity, state.expression, rows)
         shaping = state.rotation[:, None] @ basis
         jacobian = self._pixel_jacobian(posed) @ torch.cat((turning, moving, shaping), dim=-1)
-        weight = self._confidence(residuals)[..., None, None] / self.noise[:, None, None].square()
+        weight = (self._confidence(residuals) / seen.noise.square())[..., None, None]
         flat = jacobian.flatten(1, 2)
         weighted = (jacobian * weight).flatten(1, 2)
         hessian = weighted.mT @ flat
-        gradient = (weighted.mT @ (residuals * self.noise[:, None]).flatten(1)[..., None])[..., 0]
+        gradient = (weighted.mT @ (residuals * seen.noise[..., None]).flatten(1)[..., None])[..., 0]
         precision, pull = prior.normal_equations(state, POSE)
         depth = 1 / self.settings.depth_deviation**2
         precision[:, 5] += depth
@@ -216,7 +268,7 @@ class LandmarkStage:
         return hessian + torch.diag_embed(precision), gradient + pull
 
     def _pixel_jacobian(self, posed: Tensor) -> Tensor:
-        """(B, 68, 2, 3): how pixels move with points of the posed head frame."""
+        """(B, P, 2, 3): how pixels move with points of the posed head frame."""
         points = self.camera.points_in_camera(posed)
         intrinsics = self.camera.intrinsics
         depth = points[..., 2]

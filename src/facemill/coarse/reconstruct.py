@@ -17,6 +17,7 @@ from torch import Tensor
 from facemill.coarse.crop_camera import CAMERA_DISTANCE
 from facemill.coarse.crops import read_crop, read_mask
 from facemill.coarse.fitting import FitResult, Fitter
+from facemill.coarse.landmark_stage import DenseLandmarks
 from facemill.coarse.networks.predictor import Predictor, load_predictor
 from facemill.coarse.settings import CoarseSettings
 from facemill.models.coefficients import Coefficients, neutral_coefficients
@@ -72,8 +73,9 @@ def reconstruct_coarse(
     table = table.reset_index(drop=True)
     for column in COLUMNS:
         table[column] = np.full(len(table), np.nan)
-    fitter = Fitter(model.to(device), settings)
-    predictor = load_predictor(settings.network, fitter.model, model_name) if settings.network else None
+    model = model.to(device)
+    predictor = load_predictor(settings.network, model, model_name) if settings.network else None
+    fitter = Fitter(model, settings, () if predictor is None else predictor.spec.dense_vertices)
     found: list[tuple[int, Coefficients]] = []
     waiting = [row for row in range(len(table)) if table.at[row, "status"] == OK]
     done = 0
@@ -91,10 +93,15 @@ def reconstruct_coarse(
 
 
 def _reconstruct(fitter: Fitter, predictor: Predictor | None, batch: _Batch) -> FitResult:
-    initial = None if predictor is None else predictor(batch.crops)
-    if initial is not None and not fitter.settings.refine:
-        return fitter.judge(initial, batch.crops, batch.landmarks, batch.masks)
-    return fitter(batch.crops, batch.landmarks, batch.masks, initial)
+    if predictor is None:
+        return fitter(batch.crops, batch.landmarks, batch.masks)
+    predicted = predictor(batch.crops)
+    if not fitter.settings.refine:
+        return fitter.judge(predicted.coefficients, batch.crops, batch.landmarks, batch.masks)
+    dense = (
+        DenseLandmarks(predicted.dense, predicted.dense_deviation) if predictor.spec.dense_vertices else None
+    )
+    return fitter(batch.crops, batch.landmarks, batch.masks, predicted.coefficients, dense)
 
 
 def _batches(

@@ -51,6 +51,14 @@ class LandmarkStageSettings(Settings):
     depth_deviation: float = Field(
         100.0, gt=0, description="standard deviation of the distance to the camera, mm"
     )
+    dense_points: float = Field(
+        60.0,
+        gt=0,
+        description="as how many independent points dense landmarks count: errors of neighbours go together",
+    )
+    beside_dense: float = Field(
+        2.0, gt=0, description="factor of the 68 landmarks' noise where there are dense landmarks too"
+    )
     pose_iterations: int = Field(12, ge=1, description="iterations for the pose alone")
     iterations: int = Field(25, ge=1, description="iterations for pose and shape")
 
@@ -120,7 +128,8 @@ class CoarseSettings(Settings):
         ge=200,
         le=10_000,
         description="from the camera of the crop to the head, mm; the focal length goes with it, so this is "
-        "the strength of the perspective; networks predict for Deep3D's 1000, with them this is ignored",
+        "the strength of the perspective; networks without dense landmarks predict for Deep3D's 1000, with "
+        "them this is ignored",
     )
     batch_size: int = Field(
         1,

@@ -8,9 +8,9 @@ import torch
 
 from facemill.coarse.decode import FaceDecoder
 from facemill.coarse.expression_space import expression_space
-from facemill.coarse.landmark_stage import LandmarkStage, _Prior, _shape_jacobian, _State
+from facemill.coarse.landmark_stage import DenseLandmarks, LandmarkStage, _Prior, _shape_jacobian, _State
 from facemill.coarse.settings import LandmarkStageSettings
-from facemill.geometry.camera import deep3d_crop_camera
+from facemill.geometry.camera import deep3d_crop_camera, project_camera_points
 from facemill.geometry.rotation import matrix_from_axis_angle, matrix_from_euler_deep3d
 from facemill.models.coefficients import Coefficients, neutral_coefficients
 from facemill.models.morphable import BilinearModel
@@ -106,9 +106,17 @@ def test_prior_is_centred_at_the_start_given(toy_model):
 
 def test_gradient_of_the_normal_equations_is_that_of_the_energy(toy_model):
     known = truth(toy_model, [15.0])
-    landmarks = FaceDecoder(toy_model)(known).landmarks + 2.0
-    settings = LandmarkStageSettings()
-    stage = LandmarkStage(expression_space(toy_model, 0.5, 1.0), deep3d_crop_camera(), settings)
+    decoded = FaceDecoder(toy_model)(known)
+    vertices = tuple(range(100, 3300, 400))
+    settings = LandmarkStageSettings(dense_points=4.0)
+    space, camera = expression_space(toy_model, 0.5, 1.0), deep3d_crop_camera()
+    stage = LandmarkStage(space, camera, settings, dense_vertices=vertices)
+    dense = DenseLandmarks(
+        project_camera_points(decoded.vertices[:, list(vertices)], camera.intrinsics.double()).pixels - 3.0,
+        torch.linspace(0.5, 3.0, len(vertices), dtype=torch.float64)[None],
+    )
+    seen = stage._seen(decoded.landmarks + 2.0, dense)
+    assert seen.noise[0, 68:].tolist() == pytest.approx((dense.deviation[0] * 2**0.5).tolist())
     prior = _Prior(torch.zeros(1, 6).double(), torch.zeros(1, 4).double(), 1.0, 0.8)
     state = _State(
         matrix_from_euler_deep3d(known.rotation),
@@ -117,7 +125,7 @@ def test_gradient_of_the_normal_equations_is_that_of_the_energy(toy_model):
         known.expression,
         torch.zeros(1).double(),
     )
-    _, gradient = stage._normal_equations(state, landmarks, prior)
+    _, gradient = stage._normal_equations(state, seen, prior)
     step = torch.zeros(1, 16, dtype=torch.float64, requires_grad=True)
     moved = replace(
         state,
@@ -126,8 +134,27 @@ def test_gradient_of_the_normal_equations_is_that_of_the_energy(toy_model):
         identity=state.identity + step[:, 6:12],
         expression=state.expression + step[:, 12:],
     )
-    (expected,) = torch.autograd.grad(stage._energy(moved, landmarks, prior).sum() / 2, step)
+    (expected,) = torch.autograd.grad(stage._energy(moved, seen, prior).sum() / 2, step)
     torch.testing.assert_close(gradient, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_dense_landmarks_outweigh_wrong_landmarks(toy_model):
+    """Landmarks off by 6 px, dense ones exact: the fit follows the dense ones, seen in turned faces too."""
+    known = truth(toy_model, [0.0, 30.0])
+    decoded = FaceDecoder(toy_model)(known)
+    vertices = tuple(range(50, 3300, 50))
+    space, camera = expression_space(toy_model, 0.5, 1.0), deep3d_crop_camera()
+    stage = LandmarkStage(space, camera, LandmarkStageSettings(), dense_vertices=vertices)
+    pixels = project_camera_points(decoded.vertices[:, list(vertices)], camera.intrinsics.double()).pixels
+    dense = DenseLandmarks(pixels, torch.full(pixels.shape[:2], 0.3))
+    noise = 6 * torch.randn(2, 68, 2, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    centre = neutral_coefficients(toy_model, 2, dtype=torch.float64)
+
+    def error(dense: DenseLandmarks | None) -> float:
+        found = stage.fit(decoded.landmarks + noise, centre, 1.0, pose_first=True, dense=dense)
+        return (found.coefficients.identity - known.identity).norm(dim=1).mean().item()
+
+    assert error(dense) < 0.25 * error(None)
 
 
 def test_jacobian_of_a_bilinear_model(toy_model):

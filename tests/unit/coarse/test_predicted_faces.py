@@ -10,10 +10,12 @@ from pydantic import ValidationError
 from facemill.coarse.decode import FaceDecoder
 from facemill.coarse.fitting import Fitter
 from facemill.coarse.networks.coarse_network import CoarseNetwork, spec_for
+from facemill.coarse.networks.dense_head import CENTRE, PIXELS_PER_UNIT
 from facemill.coarse.networks.files import save_network
 from facemill.coarse.networks.predictor import Predictor
 from facemill.coarse.reconstruct import reconstruct_coarse
 from facemill.coarse.settings import CoarseSettings, FittingLevel, PhotometricStageSettings
+from facemill.geometry.camera import deep3d_crop_camera, project_camera_points
 from facemill.models.coefficients import Coefficients
 from facemill.rendering.rasterize import interpolate, rasterize
 from facemill.runtime.errors import FormatError
@@ -92,9 +94,9 @@ def test_the_fit_starts_from_the_prediction(shard, model, weights, monkeypatch):
     starts = []
     call = Fitter.__call__
 
-    def remembered(self, crops, landmarks, masks, initial=None):
+    def remembered(self, crops, landmarks, masks, initial=None, dense=None):
         starts.append(initial)
-        return call(self, crops, landmarks, masks, initial)
+        return call(self, crops, landmarks, masks, initial, dense)
 
     monkeypatch.setattr(Fitter, "__call__", remembered)
     table, arrays = reconstruct_coarse(
@@ -105,6 +107,34 @@ def test_the_fit_starts_from_the_prediction(shard, model, weights, monkeypatch):
     assert np.abs(arrays["identity"] - truth.identity.numpy()).max() < 0.3
     reconstruct_coarse(*files, model, CoarseSettings(photometric=QUICK))
     assert starts[-1] is None
+
+
+def test_dense_landmarks_of_the_network_are_what_the_fit_follows(shard, model, network, tmp_path):
+    """The 68 landmarks of the table lie 5 px beside the face, the network's dense ones on it."""
+    truth, (table, *folders) = shard
+    vertices = tuple(range(50, 3300, 50))
+    spec = spec_for(model, backbone="resnet18", width=8, reduction=2, dense_vertices=vertices)
+    seeing = CoarseNetwork(spec)
+    decoder = FaceDecoder(model, deep3d_crop_camera(distance=600.0))
+    decoded = decoder(truth)
+    pixels = project_camera_points(decoded.vertices[0, list(vertices)], decoder.camera.intrinsics).pixels
+    numbers = torch.cat(((pixels - CENTRE) / PIXELS_PER_UNIT, torch.full((len(vertices), 1), -1.0)), dim=1)
+    with torch.no_grad():
+        seeing.dense_head.numbers.bias.copy_(numbers.flatten())
+    save_network(tmp_path / "dense.safetensors", seeing, "toy")
+    own = [np.asarray(points) for points in table["landmarks68"]]
+    table["landmarks68"] = [(points + 5.0).tolist() for points in own]
+    settings = CoarseSettings(
+        network=str(tmp_path / "dense.safetensors"), photometric=QUICK, landmark_convention="model"
+    )
+    _, arrays = reconstruct_coarse(table, *folders, model, settings, model_name="toy")
+    assert arrays["camera_distance"].tolist() == [600.0, 600.0]  # dense landmarks know no camera
+    for photo in range(2):
+        found = Coefficients(
+            **{f: torch.from_numpy(arrays[f][photo : photo + 1]) for f in Coefficients.__dataclass_fields__}
+        )
+        distance = (decoder(found).landmarks - decoded.landmarks)[0].norm(dim=1)
+        assert distance.mean() < 1.0
 
 
 def test_weights_for_another_model_are_refused(shard, model, weights):
@@ -120,6 +150,7 @@ def test_neither_network_nor_fit_is_refused():
 def test_faces_of_a_batch_are_predicted_as_alone(model, network):
     predictor = Predictor(network, model)
     crops = torch.rand(3, 224, 224, 3)
-    together = predictor(crops)
-    torch.testing.assert_close(together.select(slice(1, 2)).identity, predictor(crops[1:2]).identity)
+    together = predictor(crops).coefficients
+    alone = predictor(crops[1:2]).coefficients
+    torch.testing.assert_close(together.select(slice(1, 2)).identity, alone.identity)
     assert not together.identity.requires_grad
