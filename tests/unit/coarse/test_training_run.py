@@ -4,8 +4,10 @@ import csv
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -292,11 +294,9 @@ def test_crops_smaller_than_the_network_sees_are_refused():
     assert network_input(torch.rand(1, 224, 224, 3), spec).shape == (1, 3, 112, 112)
 
 
-@pytest.mark.slow
-def test_two_processes_train_as_one(model, files, tmp_path, repository):
-    """DDP over gloo: the same losses with the same global batch, norms over both processes included."""
-    save_model(tmp_path / "model.npz", model)
-    script = tmp_path / "training.py"
+def training_script(folder: Path) -> Path:
+    """A program that trains with settings (JSON) in a folder with `model.npz`: see its arguments."""
+    script = folder / "training.py"
     script.write_text(
         "import sys\n"
         "import torch\n"
@@ -311,6 +311,38 @@ def test_two_processes_train_as_one(model, files, tmp_path, repository):
         "    TrainSettings.model_validate_json(settings), f'{place}/run{sys.argv[4]}',\n"
         "    f'{place}/w{sys.argv[4]}.safetensors', torch.device('cpu'))\n"
     )
+    return script
+
+
+@pytest.mark.slow
+def test_a_killed_training_goes_on_to_the_same_weights(model, files, tmp_path, repository):
+    """kill -9 twice, after a checkpoint each: weights and losses are those of an unbroken run, bit by bit."""
+    save_model(tmp_path / "model.npz", model)
+    environment = {**os.environ, "PYTHONPATH": str(repository / "src"), "OMP_NUM_THREADS": "1"}
+    lists = ",".join(files.train) + ";" + files.validation[0]
+    settings = QUICK.model_copy(update={"epochs": 60.0, "network": NETWORK}).model_dump_json()
+    command = [sys.executable, str(training_script(tmp_path)), settings, str(tmp_path), lists]
+    subprocess.run([*command, "whole"], check=True, env=environment, timeout=300)
+    kills = 0
+    for least in (20, 90):
+        process = subprocess.Popen([*command, "killed"], env=environment)
+        checkpoint = tmp_path / "runkilled" / "last.pth"
+        while process.poll() is None:
+            if checkpoint.is_file() and read_pickled(checkpoint)["step"] >= least:
+                process.kill()
+                kills += process.wait() == -signal.SIGKILL
+            time.sleep(0.01)
+    assert kills == 2
+    subprocess.run([*command, "killed"], check=True, env=environment, timeout=300)
+    assert (tmp_path / "wkilled.safetensors").read_bytes() == (tmp_path / "wwhole.safetensors").read_bytes()
+    assert losses_of(tmp_path / "runkilled") == losses_of(tmp_path / "runwhole")
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one(model, files, tmp_path, repository):
+    """DDP over gloo: the same losses with the same global batch, norms over both processes included."""
+    save_model(tmp_path / "model.npz", model)
+    script = training_script(tmp_path)
     environment = {**os.environ, "PYTHONPATH": str(repository / "src"), "OMP_NUM_THREADS": "1"}
     lists = ",".join(files.train) + ";" + files.validation[0]
     for processes in (1, 2):
