@@ -14,6 +14,8 @@ import numpy as np
 
 from facemill.runtime.errors import FormatError
 
+PARTIAL = ".partial-"  # begins the names of files and folders that are being written
+
 
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
@@ -24,7 +26,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".partial-", suffix=path.suffix, dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=PARTIAL, suffix=path.suffix, dir=path.parent)
     os.close(handle)
     partial = Path(name)
     try:
@@ -40,7 +42,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     """Yield a temporary neighbour folder that replaces the folder `path` when the block ends well."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=path.parent))
+    partial = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=path.parent))
     try:
         yield partial
         os.chmod(partial, 0o777 & ~_umask())
@@ -49,6 +51,24 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         os.replace(partial, path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def remove_partials(folder: str | Path) -> int:
+    """Remove what killed writers left unfinished anywhere below `folder`, which may be missing; their number.
+
+    Only where no writer is at work: its file would vanish under it.
+    """
+    found = 0
+    for place, folders, files in os.walk(folder):
+        for name in [name for name in folders if name.startswith(PARTIAL)]:
+            shutil.rmtree(Path(place, name), ignore_errors=True)
+            folders.remove(name)
+            found += 1
+        for name in files:
+            if name.startswith(PARTIAL):
+                Path(place, name).unlink(missing_ok=True)
+                found += 1
+    return found
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -11,6 +11,7 @@ from facemill.runtime.files import (
     atomic_folder,
     atomic_path,
     load_arrays,
+    remove_partials,
     save_arrays,
     write_json,
     write_text,
@@ -44,6 +45,16 @@ def test_files_and_folders_get_the_usual_permissions(tmp_path):
         os.umask(mask)
     assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o640
     assert stat.S_IMODE((tmp_path / "folder").stat().st_mode) == 0o750
+
+
+def test_what_killed_writers_left_is_removed_and_nothing_else(tmp_path):
+    writing = atomic_path(tmp_path / "deep" / "table.parquet"), atomic_folder(tmp_path / "deep" / "faces")
+    for writer in writing:
+        writer.__enter__()  # and never left, as by a process that is killed
+    (tmp_path / "deep" / "whole.parquet").touch()
+    assert remove_partials(tmp_path) == 2
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["whole.parquet"]
+    assert remove_partials(tmp_path) == remove_partials(tmp_path / "missing") == 0
 
 
 def test_a_folder_replaces_the_old_one_as_a_whole(tmp_path):
