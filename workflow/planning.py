@@ -20,6 +20,7 @@ from facemill.runtime.digests import code_digest
 from facemill.runtime.errors import FacemillError
 from facemill.synthesis.splits import members_of, person_name
 
+SHIPPED_NETWORKS = {"head": "resources/weights/coarse.safetensors"}
 OWN = (COARSE, "mean_face")  # predictions that the run makes itself
 
 
@@ -319,9 +320,14 @@ class Plan:
         ]
 
     def stage_with_weights(self, rule: str, *keys: str) -> dict[str, Any]:
-        """The settings of a rule; the weights at `keys` are looked up here, then in the repository."""
+        """The settings of a rule; the weights at `keys` are looked up here, then in the repository.
+
+        Absent ones are those that ship for the model.
+        """
         values = self.stage(rule)
         for key in keys:
+            if values[key] is None:
+                values[key] = SHIPPED_NETWORKS.get(self.settings.model, "")
             place = Path(values[key]).expanduser()
             if values[key] and not place.is_absolute() and not place.exists():
                 values[key] = str(self.root / place)

@@ -133,7 +133,8 @@ class PhotometricStage:
             coefficients = _moved(start, offsets, scales).detach()
             decoded = self.decoder(coefficients)
             error = self.photometric_error(decoded, reduced(photos, 1))
-        terms = {name: torch.stack([entry[name] for entry in history]) for name in history[0]}
+        names = history[0] if history else {}
+        terms = {name: torch.stack([entry[name] for entry in history]) for name in names}
         return PhotometricFit(coefficients, error, decoded.landmarks, terms)
 
     def rasterize(self, decoded: DecodedFaces, reduction: int) -> Fragments:

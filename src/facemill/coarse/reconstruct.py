@@ -22,6 +22,7 @@ from facemill.coarse.networks.predictor import Predictor, load_predictor
 from facemill.coarse.settings import CoarseSettings
 from facemill.models.coefficients import Coefficients, neutral_coefficients
 from facemill.models.morphable import MorphableModel
+from facemill.runtime.errors import ConfigurationError
 from facemill.runtime.tables import ERROR, OK, EveryPhotoFailedError
 
 FIT_FAILED = "fit_failed"
@@ -68,8 +69,16 @@ def reconstruct_coarse(
         that stayed `ok`, in the order of the table: `photo` (N,), one array per field of `Coefficients` and
         `camera_distance` (N,), millimetres, float32.
     Raises:
+        ConfigurationError: neither network nor fit.
         EveryPhotoFailedError: at least one picture should have been there and none could be read.
     """
+    if not (settings.network or settings.refine):
+        raise ConfigurationError(
+            "reconstruct_coarse.refine: false leaves nothing to do",
+            "the weights of a network",
+            f"none, and none ship for the model {model_name}",
+            "set reconstruct_coarse.network, or refine: true",
+        )
     table = table.reset_index(drop=True)
     for column in COLUMNS:
         table[column] = np.full(len(table), np.nan)

@@ -84,8 +84,8 @@ class PhotometricStageSettings(Settings):
 
     levels: tuple[FittingLevel, ...] = Field(
         (FittingLevel(reduction=2, steps=50), FittingLevel(reduction=1, steps=30)),
-        min_length=1,
-        description="coarse to fine: pixels of the crop per rendered pixel, and steps",
+        description="coarse to fine: pixels of the crop per rendered pixel, and steps; []: only lighting and "
+        "albedo come from the pixels, in closed form, the shape from the landmarks",
     )
     learning_rate: float = Field(0.03, gt=0, description="standard deviations per step, at the start")
     final_rate: float = Field(
@@ -109,10 +109,11 @@ class PhotometricStageSettings(Settings):
 class CoarseSettings(Settings):
     """Settings of the rule `reconstruct_coarse`."""
 
-    network: str = Field(
-        "",
+    network: str | None = Field(
+        None,
         description="weights that predict each face first: .safetensors of train_coarse, or epoch_*.pth of "
-        "Deep3DFaceRecon_pytorch; empty: none, the fit starts from the mean face",
+        "Deep3DFaceRecon_pytorch; absent: the shipped ones for model: head, none for others; empty text: "
+        "none, the fit starts from the mean face",
     )
     refine: bool = Field(True, description="fit to the photo; false (or 0): the prediction as it is")
     weights: CoarseWeights = FITTING_WEIGHTS
@@ -153,6 +154,6 @@ class CoarseSettings(Settings):
 
     @model_validator(mode="after")
     def _does_something(self) -> "CoarseSettings":
-        if not (self.network or self.refine):
+        if self.network == "" and not self.refine:
             raise ValueError("refine: false needs the weights of a network; set reconstruct_coarse.network")
         return self

@@ -18,7 +18,7 @@ from facemill.coarse.settings import CoarseSettings, FittingLevel, PhotometricSt
 from facemill.geometry.camera import deep3d_crop_camera, project_camera_points
 from facemill.models.coefficients import Coefficients
 from facemill.rendering.rasterize import interpolate, rasterize
-from facemill.runtime.errors import FormatError
+from facemill.runtime.errors import ConfigurationError, FormatError
 from unit.coarse.training_toys import with_blendshapes
 
 QUICK = PhotometricStageSettings(levels=(FittingLevel(reduction=4, steps=4),))
@@ -142,9 +142,21 @@ def test_weights_for_another_model_are_refused(shard, model, weights):
         reconstruct_coarse(*shard[1], model, CoarseSettings(network=weights), model_name="head")
 
 
-def test_neither_network_nor_fit_is_refused():
+def test_neither_network_nor_fit_is_refused(shard, model):
     with pytest.raises(ValidationError, match=r"set reconstruct_coarse\.network"):
-        CoarseSettings(refine=False)
+        CoarseSettings(network="", refine=False)
+    with pytest.raises(ConfigurationError, match="none ship for the model toy"):
+        reconstruct_coarse(*shard[1], model, CoarseSettings(refine=False), model_name="toy")
+
+
+def test_without_levels_only_light_and_albedo_come_from_the_pixels(shard, model):
+    settings = CoarseSettings(photometric=PhotometricStageSettings(levels=()), landmark_convention="model")
+    table, arrays = reconstruct_coarse(*shard[1], model, settings)
+    longer = settings.model_copy(update={"photometric": QUICK})
+    more = reconstruct_coarse(*shard[1], model, longer)[1]
+    assert table["status"].tolist() == ["ok", "ok"]
+    assert np.abs(arrays["lighting"]).max() > 0.01
+    assert 0 < np.abs(arrays["identity"] - more["identity"]).max() < 0.5
 
 
 def test_faces_of_a_batch_are_predicted_as_alone(model, network):
