@@ -28,5 +28,6 @@ export_now(
     model=load_model(snakemake.input.model),
     folder=snakemake.output.predictions,
     expression=task.expression,
+    identity=task.identity,
     settings=ExportNowSettings(**snakemake.params.settings),
 )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -47,6 +47,7 @@ def export_now(
     folder: str | Path,
     expression: Literal["neutral", "predicted"],
     settings: ExportNowSettings,
+    identity: Literal["photo", "subject"] = "photo",
 ) -> pd.DataFrame:
     """Write mesh and seven landmarks of each case to `<folder>/<subject>/<challenge>/`; whole or not at all.
 
@@ -59,6 +60,7 @@ def export_now(
         shards: their tables' column `file` ends with the case's `<subject>/<challenge>/<image>.<suffix>`;
             none for `mean_face`.
         expression: neutral, or as reconstructed.
+        identity: of each photo, or the mean over all reconstructed photos of its subject.
     Returns:
         The table.
     Raises:
@@ -71,7 +73,7 @@ def export_now(
         if kind == "mean_face":
             rows = _write_mean(cases, writer)
         else:
-            rows = _write_faces(cases, shards, writer, expression == "predicted")
+            rows = _write_faces(cases, shards, writer, expression == "predicted", identity == "subject")
         table = pd.DataFrame(rows, columns=list(COLUMNS))
         write_prediction_table(partial, table)
     return table
@@ -112,25 +114,54 @@ def _write_mean(cases: Sequence[NowCase], writer: _Writer) -> list[tuple]:
 
 
 def _write_faces(
-    cases: Sequence[NowCase], shards: Iterable[ReconstructedShard], writer: _Writer, with_expression: bool
+    cases: Sequence[NowCase],
+    shards: Iterable[ReconstructedShard],
+    writer: _Writer,
+    with_expression: bool,
+    mean_of_subject: bool,
 ) -> list[tuple]:
-    case_of_picture = {case.picture: case for case in cases}
+    faces = dict(_faces_of(cases, shards))
+    of_subject: dict[str, list[NDArray]] = {}
+    for case, face in faces.items():
+        if face.identity is not None:
+            of_subject.setdefault(case.subject, []).append(face.identity)
     row_of_case: dict[NowCase, tuple] = {}
+    for case, face in faces.items():
+        if face.identity is not None and face.expression is not None:
+            identity = np.mean(of_subject[case.subject], axis=0) if mean_of_subject else face.identity
+            expression = face.expression if with_expression else np.zeros_like(face.expression)
+            writer.write(case, identity, expression)
+        row, name = face.row, str(face.row["photo"])
+        errors = (float(row["landmark_error"]), float(row["photometric_error"]))
+        row_of_case[case] = (case.name, name, str(row["status"]), str(row["reason"]), *errors)
+    absent = (NOT_RECONSTRUCTED, "the photo set does not hold its picture", np.nan, np.nan)
+    return [row_of_case.get(case, (case.name, "", *absent)) for case in cases]
+
+
+class _Face(NamedTuple):
+    """A row of `reconstruct_coarse` and its coefficients, None where there is no face."""
+
+    row: Mapping[Any, Any]
+    identity: NDArray | None
+    expression: NDArray | None
+
+
+def _faces_of(
+    cases: Sequence[NowCase], shards: Iterable[ReconstructedShard]
+) -> Iterator[tuple[NowCase, _Face]]:
+    """The face of each case that the shards hold; of a picture with several the first."""
+    waiting = {case.picture: case for case in cases}
     for shard in shards:
         at = {str(photo): index for index, photo in enumerate(shard.arrays["photo"])}
         for row in shard.table.to_dict("records"):
-            case = case_of_picture.get("/".join(str(row["file"]).split("/")[-3:]))
-            if case is None or case in row_of_case:  # another list's picture, or a further face
+            case = waiting.pop("/".join(str(row["file"]).split("/")[-3:]), None)
+            if case is None:  # another list's picture, or a further face
                 continue
-            photo, status = str(row["photo"]), str(row["status"])
-            if status == OK:
-                expression = shard.arrays["expression"][at[photo]]
-                identity = shard.arrays["identity"][at[photo]]
-                writer.write(case, identity, expression if with_expression else np.zeros_like(expression))
-            errors = (float(row["landmark_error"]), float(row["photometric_error"]))
-            row_of_case[case] = (case.name, photo, status, str(row["reason"]), *errors)
-    absent = (NOT_RECONSTRUCTED, "the photo set does not hold its picture", np.nan, np.nan)
-    return [row_of_case.get(case, (case.name, "", *absent)) for case in cases]
+            if str(row["status"]) == OK:
+                place = at[str(row["photo"])]
+                yield case, _Face(row, shard.arrays["identity"][place], shard.arrays["expression"][place])
+            else:
+                yield case, _Face(row, None, None)
 
 
 def _link(source: Path, target: Path) -> None:

@@ -87,6 +87,17 @@ def test_the_expression_is_kept_when_asked_for_and_files_can_be_of_other_kinds(h
     )
 
 
+def test_photos_of_one_subject_can_share_their_mean_identity(head, shards, tmp_path):
+    settings = ExportNowSettings(mesh="ply")
+    export_now("coarse", CASES, shards, head, tmp_path / "out", "neutral", settings, identity="subject")
+    # The further face of the second picture is nobody's.
+    mean = torch.from_numpy(shards[0].arrays["identity"][:2].mean(axis=0, keepdims=True))
+    expected = head.shape(mean, torch.zeros(1, head.expression_count))[0].numpy()
+    for case in CASES[:2]:
+        mesh = read_mesh(prediction_files(tmp_path / "out", case).mesh)
+        np.testing.assert_allclose(mesh.vertices, expected, rtol=0, atol=1e-4)
+
+
 def test_the_mean_face_for_every_case_on_disk_once(head, tmp_path):
     table = export_now("mean_face", CASES, [], head, tmp_path / "out", "neutral", ExportNowSettings())
     assert set(table["status"]) == {"ok"}
