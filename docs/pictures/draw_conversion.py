@@ -18,7 +18,7 @@ from facemill.geometry.camera import Camera, project
 from facemill.models.conversion.bfm09 import convert_bfm09
 from facemill.models.conversion.ict_facekit import model_of_ict_facekit
 from facemill.models.conversion.settings import IctFaceKitSettings
-from facemill.models.head_builder.pictures import photograph, studio_camera, studio_light
+from facemill.models.head_builder.pictures import REGION_COLOURS, photograph, studio_camera, studio_light
 from facemill.models.morphable import LinearModel
 from stand_ins.bfm09 import write_bfm09
 from stand_ins.ict_facekit import write_ict_facekit
@@ -27,24 +27,12 @@ from stand_ins.surface import template
 HERE = Path(__file__).resolve().parent
 SIZE = (400, 330)
 YAWS = (0.0, -35.0, -85.0)
-COLOURS = {
-    "face": (0.80, 0.65, 0.60),
-    "skin": (0.95, 0.80, 0.70),
-    "scalp": (0.35, 0.30, 0.50),
-    "neck": (0.50, 0.60, 0.50),
-    "ears": (0.90, 0.60, 0.20),
-    "nose": (0.50, 0.80, 0.40),
-    "eyes": (0.40, 0.60, 0.90),
-    "brows": (0.40, 0.20, 0.10),
-    "lips": (0.85, 0.20, 0.30),
-    "eyeballs": (1.0, 1.0, 1.0),
-}
 
 
 def rows_of(model: LinearModel) -> NDArray:
     """Three rows of views of the mean face."""
     painted = torch.full_like(model.albedo_mean, 0.5)
-    for name, colour in COLOURS.items():
+    for name, colour in REGION_COLOURS.items():
         painted[model.topology.regions[name]] = torch.tensor(colour)
     grey = torch.full_like(painted, 0.72)
     cameras = [studio_camera(1450.0, SIZE, yaw, lift=-2.0) for yaw in YAWS]

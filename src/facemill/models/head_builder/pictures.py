@@ -19,7 +19,7 @@ from facemill.runtime.seeds import generator_of
 
 BACKGROUND = (0.60, 0.64, 0.68)
 _DISTANCE = 1000.0
-_REGION_COLOURS = {
+REGION_COLOURS = {
     "face": (0.80, 0.65, 0.60),
     "skin": (0.95, 0.80, 0.70),
     "scalp": (0.35, 0.30, 0.50),
@@ -149,7 +149,7 @@ def draw_pictures(model: MorphableModel, folder: str | Path) -> None:
     _save(folder / "head_landmarks.png", np.concatenate(drawn, axis=1))
 
     painted = torch.full_like(colours, 0.5)
-    for name, colour in _REGION_COLOURS.items():
+    for name, colour in REGION_COLOURS.items():
         painted[model.topology.regions[name]] = torch.tensor(colour)
     shown = [photograph(mean, triangles, painted, camera, size, studio_light()) for camera in cameras]
     _save(folder / "head_regions.png", np.concatenate(shown, axis=1))
