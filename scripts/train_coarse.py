@@ -1,11 +1,11 @@
 """Train the coarse network, or go on with the training that was begun.
 
 input: train, validation (folders of pack_training), held_out (val.csv of split_dataset), model
-output: weights
+output: weights, metrics, faces, summary
 params: settings, model_name, folder (of checkpoints and logs; it stays when the rule is interrupted), device
 """
 
-from facemill.coarse.training.train import TrainingFiles, held_out_photos, train_coarse
+from facemill.coarse.training.train import TrainingFiles, TrainingOutputs, held_out_photos, train_coarse
 from facemill.coarse.training_settings import TrainSettings
 from facemill.models.files import load_model
 from facemill.runtime.devices import choose_device, use_threads
@@ -23,6 +23,11 @@ train_coarse(
     model_name=snakemake.params.model_name,
     settings=TrainSettings(**snakemake.params.settings),
     folder=snakemake.params.folder,
-    weights=snakemake.output.weights,
+    outputs=TrainingOutputs(
+        weights=snakemake.output.weights,
+        metrics=snakemake.output.metrics,
+        faces=snakemake.output.faces,
+        summary=snakemake.output.summary,
+    ),
     device=choose_device(snakemake.params.device),
 )

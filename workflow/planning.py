@@ -310,6 +310,13 @@ class Plan:
         return folders
 
     @property
+    def training_results(self) -> list[str]:
+        """What `train_coarse` leaves, weights first; nothing in a run that trains on no set."""
+        files = ("network.safetensors", "metrics.csv", "faces.png", "summary.json")
+        trained = self.settings.train_coarse.train
+        return [f"{self.results}/coarse/train_coarse/{name}" for name in files if trained]
+
+    @property
     def held_out(self) -> list[str]:
         """Tables of the photos that a training must not see."""
         names = {*self.training_sets("train"), *self.training_sets("validation")}

@@ -69,9 +69,9 @@ def test_photos_and_synthetic_people_train_one_network_that_reconstructs(tmp_pat
     run = run_snakemake(tmp_path, configuration, f"results/small/{WEIGHTS}", timeout=1200)
     assert run.code == 0, run.output[-3000:]
     place = tmp_path / "results" / "small" / "coarse"
-    summary = json.loads((place / "train_coarse" / "run" / "summary.json").read_text())
+    summary = json.loads((place / "train_coarse" / "summary.json").read_text())
     assert (summary["images"], summary["validation_images"]) == (8, 2)
-    rows = pd.read_csv(place / "train_coarse" / "run" / "metrics.csv")
+    rows = pd.read_csv(place / "train_coarse" / "metrics.csv")
     for name in ("photometric", "perceptual", "true_shape", "shape_ratio"):
         assert rows[name].notna().any(), name
     configuration["reconstruct_coarse"] = {"network": f"results/small/{WEIGHTS}", **QUICK_FIT}

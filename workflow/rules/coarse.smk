@@ -189,6 +189,9 @@ rule train_coarse:
         model=rules.prepare_model.output.model,
     output:
         weights=f"{RESULTS}/coarse/train_coarse/network.safetensors",
+        metrics=f"{RESULTS}/coarse/train_coarse/metrics.csv",
+        faces=f"{RESULTS}/coarse/train_coarse/faces.png",
+        summary=f"{RESULTS}/coarse/train_coarse/summary.json",
     log:
         f"{RESULTS}/logs/train_coarse.log",
     benchmark:

@@ -85,7 +85,9 @@ class TrainSettings(Settings):
         (), description="sets to train on: names of photo sets and of synthetic sets, mixed image by image"
     )
     validation: tuple[str, ...] = Field(
-        (), description="sets to validate on; empty: the share of split_dataset that is held out of `train`"
+        (),
+        description="sets to validate on; empty: the share of split_dataset that is held out of `train`. Of "
+        "sets that are also in `train` only what is held out counts, or all of it when nothing is",
     )
     network: NetworkSettings = NetworkSettings()
     start: str = Field(
@@ -111,6 +113,10 @@ class TrainSettings(Settings):
     )
     strength_deviation: float = Field(
         0.5, gt=0, description="standard deviation of a blendshape's strength in the expression term"
+    )
+    freeze_norms: bool = Field(
+        False,
+        description="keep the statistics of the batch norms of `start`: for fine-tuning with small batches",
     )
     seed: int = Field(0, ge=0, description="of the first weights, the order of images and augmentation")
     batch: int = Field(32, ge=1, description="images per step over all processes")

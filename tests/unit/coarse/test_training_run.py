@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -28,7 +29,7 @@ from facemill.coarse.training.batches import PackedShards, batch_from, collate
 from facemill.coarse.training.labels import label_maker
 from facemill.coarse.training.objective import TrainingObjective, network_input
 from facemill.coarse.training.run import TrainingError
-from facemill.coarse.training.train import TrainingFiles, held_out_photos, train_coarse
+from facemill.coarse.training.train import TrainingFiles, TrainingOutputs, held_out_photos, train_coarse
 from facemill.coarse.training_settings import (
     AugmentationSettings,
     HybridWeights,
@@ -65,6 +66,10 @@ def toy_spec(model, dense=()):
     return spec_for(model, **NETWORK.model_dump(exclude={"dense_landmarks"}), dense_vertices=tuple(dense))
 
 
+def results(folder: Path, name: str = "w") -> TrainingOutputs:
+    return TrainingOutputs(*(folder / f"{name}.{ending}" for ending in ("safetensors", "csv", "png", "json")))
+
+
 def rows_of(folder: Path, kind: str) -> list[dict[str, str]]:
     with (folder / "metrics.csv").open(newline="") as file:
         return [{k: v for k, v in row.items() if v} for row in csv.DictReader(file) if row["kind"] == kind]
@@ -80,7 +85,7 @@ def test_a_training_learns_and_leaves_what_it_promises(model, files, tmp_path):
     settings = QUICK.model_copy(update={"epochs": 30.0, "augmentation": still})
     shutil.copytree(files.train[0], tmp_path / "seen")  # 24 faces teach little about others
     seen = TrainingFiles(files.train, [str(tmp_path / "seen")])
-    train_coarse(seen, model, "toy", settings, tmp_path / "run", tmp_path / "w.safetensors", CPU)
+    train_coarse(seen, model, "toy", settings, tmp_path / "run", results(tmp_path, "w"), CPU)
     losses = losses_of(tmp_path / "run")
     assert len(losses) == 90
     assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:3])
@@ -88,7 +93,7 @@ def test_a_training_learns_and_leaves_what_it_promises(model, files, tmp_path):
     errors = [float(row["landmark_error"]) for row in validation]
     assert errors[-1] < 0.7 * errors[0]
     assert float(validation[-1]["shape_ratio"]) < 0.8
-    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    summary = json.loads((tmp_path / "w.json").read_text())
     assert (summary["steps"], summary["images"], summary["validation_images"]) == (90, 24, 12)
     assert list((tmp_path / "run" / "pictures").glob("*.png"))
     assert list((tmp_path / "run" / "tensorboard").glob("events*"))
@@ -101,7 +106,7 @@ def test_a_training_learns_and_leaves_what_it_promises(model, files, tmp_path):
 
 def test_a_broken_run_goes_on_to_the_last_bit(model, files, tmp_path, monkeypatch):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    train_coarse(files, model, "toy", QUICK, whole, tmp_path / "whole.safetensors", CPU)
+    train_coarse(files, model, "toy", QUICK, whole, results(tmp_path, "whole"), CPU)
     step = run_module.TrainingRun._step
 
     def interrupted(self, number, batch):
@@ -111,27 +116,39 @@ def test_a_broken_run_goes_on_to_the_last_bit(model, files, tmp_path, monkeypatc
 
     monkeypatch.setattr(run_module.TrainingRun, "_step", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        train_coarse(files, model, "toy", QUICK, broken, tmp_path / "broken.safetensors", CPU)
+        train_coarse(files, model, "toy", QUICK, broken, results(tmp_path, "broken"), CPU)
     monkeypatch.undo()
     assert read_pickled(broken / "last.pth")["step"] == 6
-    train_coarse(files, model, "toy", QUICK, broken, tmp_path / "broken.safetensors", CPU)
+    train_coarse(files, model, "toy", QUICK, broken, results(tmp_path, "broken"), CPU)
     assert (tmp_path / "whole.safetensors").read_bytes() == (tmp_path / "broken.safetensors").read_bytes()
     ends = [read_pickled(folder / "last.pth") for folder in (whole, broken)]
     for part in ("net_recon", "average"):
         for name, value in ends[0][part].items():
             assert torch.equal(value, ends[1][part][name]), name
     assert losses_of(whole) == losses_of(broken)
+    ours, theirs = results(tmp_path, "whole"), results(tmp_path, "broken")
+    assert Path(ours.faces).read_bytes() == Path(theirs.faces).read_bytes()
+    assert Path(ours.summary).read_text() == Path(theirs.summary).read_text()
+    tables = [pd.read_csv(one.metrics) for one in (ours, theirs)]
+    assert list(tables[0]["kind"]).count("validation") == 3 and len(tables[0]) == 15
+    pd.testing.assert_frame_equal(*(table.drop(columns="images_per_second") for table in tables))
 
 
 def test_other_settings_do_not_go_on(model, files, tmp_path):
     short = QUICK.model_copy(update={"epochs": 1.0})
-    train_coarse(files, model, "toy", short, tmp_path / "run", tmp_path / "w.safetensors", CPU)
+    train_coarse(files, model, "toy", short, tmp_path / "run", results(tmp_path, "w"), CPU)
     with pytest.raises(TrainingError, match="belongs to another training"):
         train_coarse(
-            files, model, "toy", short.model_copy(update={"seed": 5}), tmp_path / "run", tmp_path / "w", CPU
+            files,
+            model,
+            "toy",
+            short.model_copy(update={"seed": 5}),
+            tmp_path / "run",
+            results(tmp_path, "w"),
+            CPU,
         )
     longer = short.model_copy(update={"epochs": 2.0})
-    train_coarse(files, model, "toy", longer, tmp_path / "run", tmp_path / "w.safetensors", CPU)
+    train_coarse(files, model, "toy", longer, tmp_path / "run", results(tmp_path, "w"), CPU)
     assert read_pickled(tmp_path / "run" / "last.pth")["step"] == 6
 
 
@@ -144,7 +161,7 @@ def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_batch(model, files,
 
     monkeypatch.setattr(TrainingObjective, "__call__", broken)
     with pytest.raises(TrainingError, match="step 1 is no number"):
-        train_coarse(files, model, "toy", QUICK, tmp_path / "run", tmp_path / "w.safetensors", CPU)
+        train_coarse(files, model, "toy", QUICK, tmp_path / "run", results(tmp_path, "w"), CPU)
     with np.load(tmp_path / "run" / "bad_batch_0.npz") as kept:
         assert kept["crops"].shape == (8, 56, 56, 3)
         assert str(kept["photo"][0]).startswith("face_")
@@ -162,7 +179,7 @@ def test_a_full_disk_costs_a_checkpoint_and_not_the_one_before(model, files, tmp
 
     monkeypatch.setattr(run_module, "write_pickled", full)
     once = QUICK.model_copy(update={"epochs": 2.0, "validation_interval": 100})
-    train_coarse(files, model, "toy", once, tmp_path / "run", tmp_path / "w.safetensors", CPU)
+    train_coarse(files, model, "toy", once, tmp_path / "run", results(tmp_path, "w"), CPU)
     assert written == [2]
     assert read_pickled(tmp_path / "run" / "last.pth")["step"] == 2
     assert "No space left" in caplog.text
@@ -170,7 +187,7 @@ def test_a_full_disk_costs_a_checkpoint_and_not_the_one_before(model, files, tmp
 
 def test_sets_that_cannot_be_trained_on_are_named(model, files, tmp_path):
     def train(given, settings=QUICK):
-        train_coarse(given, model, "toy", settings, tmp_path / "run", tmp_path / "w.safetensors", CPU)
+        train_coarse(given, model, "toy", settings, tmp_path / "run", results(tmp_path, "w"), CPU)
 
     with pytest.raises(ConfigurationError, match="0 images are too few"):
         train(TrainingFiles([], files.validation))
@@ -191,8 +208,8 @@ def test_held_out_photos_are_validated_on_and_not_trained_on(model, tmp_path):
     held_out = held_out_photos([tmp_path / "val.csv"])
     settings = QUICK.model_copy(update={"epochs": 2.0, "batch": 4})
     files = TrainingFiles([str(shard)], [str(shard)], held_out)
-    train_coarse(files, model, "toy", settings, tmp_path / "run", tmp_path / "w.safetensors", CPU)
-    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    train_coarse(files, model, "toy", settings, tmp_path / "run", results(tmp_path, "w"), CPU)
+    summary = json.loads((tmp_path / "w.json").read_text())
     assert (summary["images"], summary["validation_images"]) == (4, 2)
 
 
@@ -205,12 +222,21 @@ def test_training_starts_from_weights(model, files, tmp_path):
     settings = QUICK.model_copy(
         update={"start": str(tmp_path / "start.safetensors"), "epochs": 0.1, "learning_rate": 1e-9}
     )
-    train_coarse(files, model, "toy", settings, tmp_path / "run", tmp_path / "w.safetensors", CPU)
+    train_coarse(files, model, "toy", settings, tmp_path / "run", results(tmp_path, "w"), CPU)
     found = load_network(tmp_path / "w.safetensors", model, "toy")
     torch.testing.assert_close(found.final_layers[0].bias, network.final_layers[0].bias, rtol=1e-2, atol=1e-3)
+    dense = settings.model_copy(update={"network": NETWORK.model_copy(update={"dense_landmarks": True})})
+    bare = packed_shard(tmp_path / "bare", model, 6)
+    np.save(bare / "dense_landmarks.npy", np.zeros((6, 0, 2), dtype=np.float32))
+    np.save(bare / "dense_vertices.npy", np.zeros(0, dtype=np.int64))
+    with pytest.raises(ConfigurationError, match="nothing to learn them from"):
+        train_coarse(
+            TrainingFiles([str(bare)], files.validation), model, "toy", dense, tmp_path / "none",
+            results(tmp_path), CPU,
+        )  # fmt: skip
     wide = settings.model_copy(update={"network": NETWORK.model_copy(update={"width": 16})})
     with pytest.raises(ConfigurationError, match=r"network\.width is not that"):
-        train_coarse(files, model, "toy", wide, tmp_path / "other", tmp_path / "w.safetensors", CPU)
+        train_coarse(files, model, "toy", wide, tmp_path / "other", results(tmp_path, "w"), CPU)
 
 
 def objective_for(model, settings, dense=()):
@@ -300,7 +326,7 @@ def training_script(folder: Path) -> Path:
     script.write_text(
         "import sys\n"
         "import torch\n"
-        "from facemill.coarse.training.train import TrainingFiles, train_coarse\n"
+        "from facemill.coarse.training.train import TrainingFiles, TrainingOutputs, train_coarse\n"
         "from facemill.coarse.training_settings import TrainSettings\n"
         "from facemill.models.files import load_model\n"
         "torch.set_num_threads(1)\n"
@@ -309,7 +335,8 @@ def training_script(folder: Path) -> Path:
         "files = TrainingFiles(train.split(','), [validation])\n"
         "train_coarse(files, load_model(f'{place}/model.npz'), 'toy',\n"
         "    TrainSettings.model_validate_json(settings), f'{place}/run{sys.argv[4]}',\n"
-        "    f'{place}/w{sys.argv[4]}.safetensors', torch.device('cpu'))\n"
+        "    TrainingOutputs(*(f'{place}/w{sys.argv[4]}.{e}' for e in 'safetensors csv png json'.split())),\n"
+        "    torch.device('cpu'))\n"
     )
     return script
 

@@ -13,6 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from facemill.runtime.files import atomic_path, write_text
 
+METRICS = "metrics.csv"
 LEADING = ("step", "epoch", "kind", "images_per_second")
 
 
@@ -29,7 +30,7 @@ class Journal:
     def __init__(self, folder: Path, first: int) -> None:
         self.folder = folder
         self.rows: list[dict[str, str]] = []
-        path = folder / "metrics.csv"
+        path = folder / METRICS
         if first and path.is_file():
             with path.open(newline="", encoding="utf-8") as file:
                 self.rows = [row for row in csv.DictReader(file) if int(row["step"]) <= first]
@@ -61,7 +62,7 @@ class Journal:
             names += [name for name in row if name not in names]
         lines = [",".join(names)]
         lines += [",".join(row.get(name, "") for name in names) for row in self.rows]
-        write_text(self.folder / "metrics.csv", "\n".join(lines) + "\n")
+        write_text(self.folder / METRICS, "\n".join(lines) + "\n")
         self.events.flush()
 
     def close(self) -> None:

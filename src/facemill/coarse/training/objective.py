@@ -132,7 +132,7 @@ class TrainingObjective:
                 weights.strengths,
                 strength_distance(prediction.expression, batch.strengths),
             )
-        if self.spec.dense_vertices:
+        if self.spec.dense_vertices and batch.dense_landmarks.shape[1]:
             values["dense_landmarks"] = (
                 weights.dense_landmarks,
                 dense_landmark_surprise(prediction.dense, prediction.dense_deviation, batch.dense_landmarks),
@@ -168,7 +168,7 @@ class TrainingObjective:
             error = shape_distance(prediction.identity, batch.identity, batch.floor, self.gram)
             found["shape_error"] = error
             found["mean_face_error"] = batch.mean_error
-            if self.spec.dense_vertices:
+            if self.spec.dense_vertices and batch.dense_landmarks.shape[1]:
                 found["dense_error"] = (prediction.dense - batch.dense_landmarks).norm(dim=-1).mean(-1)
             for name in found.keys() - {"landmark_error"}:
                 found[name] = found[name].where(batch.labelled, torch.nan)

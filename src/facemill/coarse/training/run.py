@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from lightning.fabric import Fabric
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
@@ -35,7 +36,7 @@ from facemill.coarse.training.validation import draw_faces, validate
 from facemill.coarse.training_settings import TrainSettings
 from facemill.formats.checkpoints import read_pickled, write_pickled
 from facemill.runtime.errors import FacemillError
-from facemill.runtime.files import save_arrays, write_json
+from facemill.runtime.files import save_arrays
 
 CHECKPOINT = "last.pth"
 BEST = "best.pth"
@@ -99,6 +100,8 @@ class TrainingRun:
             network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
         wrapped, prepared = fabric.setup(network, optimiser)
+        if settings.freeze_norms:
+            freeze_norms(wrapped)
         self.state = _State(wrapped, prepared, average, math.inf)
         self.steps = math.ceil(settings.epochs * len(sets.train) / settings.batch)
 
@@ -113,6 +116,8 @@ class TrainingRun:
         journal = Journal(self.folder, first) if self.fabric.is_global_zero else None
         loader = self._loader(first)
         bar = tqdm(total=self.steps, initial=first, unit="step", disable=journal is None, mininterval=5)
+        if self.settings.start and not first:
+            self._validate(0, journal)
         clock, since = time.perf_counter(), first
         for step, stored in enumerate(loader, start=first + 1):
             batch = batch_from(stored, self.fabric.device)
@@ -128,13 +133,28 @@ class TrainingRun:
                 self._validate(step, journal)
                 clock, since = time.perf_counter(), step
             if step % self.settings.checkpoint_interval == 0 or step == self.steps:
-                self._save(step, CHECKPOINT)
-                if journal:
+                if journal:  # first: rows beyond the checkpoint are dropped when a run goes on
                     journal.flush()
+                self._save(step, CHECKPOINT)
         bar.close()
         if journal:
             journal.close()
         return self.folder / (BEST if (self.folder / BEST).is_file() else CHECKPOINT)
+
+    def faces(self) -> NDArray[np.uint8]:
+        """Some validation faces drawn with the last mean of the weights; at least one."""
+        settings = self.settings.model_copy(update={"pictures": max(1, self.settings.pictures)})
+        return draw_faces(self.state.average, self.objective, self.sets.validation, settings)
+
+    def summary(self, best: Path) -> dict[str, Any]:
+        """How long the training was, on how many images, and how good its best weights are."""
+        return {
+            "steps": self.steps,
+            "images": len(self.sets.train),
+            "validation_images": len(self.sets.validation),
+            "best": None if math.isinf(self.state.best) else self.state.best,
+            "weights": best.name,
+        }
 
     def _step(self, step: int, batch: TrainingBatch) -> StepLoss:
         seeds = draw_seeds(self.settings.seed, step, batch.numbers)
@@ -275,6 +295,13 @@ class TrainingRun:
         return {n: torch.as_tensor(self.fabric.all_reduce(v, reduce_op="mean")) for n, v in terms.items()}
 
 
+def freeze_norms(network: nn.Module) -> None:
+    """Let batch norms use the statistics they have, and keep them; their weights stay trainable."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
+
+
 def make_fabric(settings: TrainSettings, device: torch.device) -> Fabric:
     """Lightning's Fabric for the processes and the precision of the settings; not launched."""
     cuda = device.type == "cuda"
@@ -288,20 +315,6 @@ def make_fabric(settings: TrainSettings, device: torch.device) -> Fabric:
         num_nodes=settings.nodes,
         strategy="ddp" if many else "auto",
         precision=PRECISIONS[precision],  # type: ignore[arg-type]
-    )
-
-
-def write_summary(folder: Path, run: TrainingRun, best: Path) -> None:
-    """`summary.json`: how long the training was, on how many images, and how good its best weights are."""
-    write_json(
-        folder / "summary.json",
-        {
-            "steps": run.steps,
-            "images": len(run.sets.train),
-            "validation_images": len(run.sets.validation),
-            "best": None if math.isinf(run.state.best) else run.state.best,
-            "weights": best.name,
-        },
     )
 
 

@@ -9,18 +9,21 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from PIL import Image
 
 from facemill.coarse.networks.coarse_network import CoarseNetwork, NetworkSpec, spec_for
 from facemill.coarse.networks.files import load_backbone, load_network, save_network
 from facemill.coarse.networks.identity_network import load_identity
 from facemill.coarse.training.batches import PackedShards
+from facemill.coarse.training.journal import METRICS
 from facemill.coarse.training.labels import label_maker, mirror_map
 from facemill.coarse.training.objective import TrainingObjective
-from facemill.coarse.training.run import TrainingRun, TrainingSets, make_fabric, write_summary
+from facemill.coarse.training.run import TrainingRun, TrainingSets, make_fabric
 from facemill.coarse.training_settings import TrainSettings
 from facemill.formats.checkpoints import read_pickled
 from facemill.models.morphable import LinearModel, MorphableModel
 from facemill.runtime.errors import ConfigurationError
+from facemill.runtime.files import atomic_path, write_bytes, write_json
 
 LEAST_IMAGES = 2  # a batch norm needs more than one
 
@@ -41,6 +44,23 @@ class TrainingFiles:
     held_out: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True)
+class TrainingOutputs:
+    """Files that a finished training leaves.
+
+    Attributes:
+        weights: the best weights, float16 safetensors with the network's description.
+        metrics: CSV, the rows of the journal.
+        faces: PNG, some validation faces drawn with the last weights.
+        summary: JSON, how long the training was, on how many images, and how good its best weights are.
+    """
+
+    weights: str | Path
+    metrics: str | Path
+    faces: str | Path
+    summary: str | Path
+
+
 def held_out_photos(tables: Iterable[str | Path]) -> frozenset[str]:
     """Names of the photos in the `val.csv` of `split_dataset`."""
     return frozenset(str(name) for table in tables for name in pd.read_csv(table, dtype=str)["photo"])
@@ -52,7 +72,7 @@ def train_coarse(
     model_name: str,
     settings: TrainSettings,
     folder: str | Path,
-    weights: str | Path,
+    outputs: TrainingOutputs,
     device: torch.device,
 ) -> None:
     """Train a network, or go on with the training whose checkpoints are in `folder`.
@@ -60,8 +80,7 @@ def train_coarse(
     With `settings.processes` above 1 this process starts the others, which run the same script.
 
     Args:
-        folder: for `last.pth`, `best.pth`, `metrics.csv`, `summary.json`, TensorBoard's events, pictures.
-        weights: file for the best weights, float16 safetensors with the network's description.
+        folder: for `last.pth`, `best.pth`, `metrics.csv`, TensorBoard's events, pictures.
     Raises:
         ConfigurationError: too few images, or nothing to learn from.
         FormatError: packed shards or `start` do not fit.
@@ -71,14 +90,18 @@ def train_coarse(
     folder.mkdir(parents=True, exist_ok=True)
     fabric = make_fabric(settings, device)
     fabric.launch()
-    torch.manual_seed(settings.seed)
     sets = open_sets(files, settings, model)
-    spec = spec_of(settings, sets, model)
+    start = read_start(settings.start, model, model_name)
+    spec = spec_of(settings, sets, model, start)
+    torch.manual_seed(settings.seed)
     network = CoarseNetwork(spec)
     if network.dense_head is not None:
         network.dense_head.begin_at_mean_face(model, spec.dense_vertices)
-    if settings.start:
-        start_from(Path(settings.start), network, model, model_name)
+        network.dense_head.requires_grad_(bool(sets.train.dense_vertices))  # photos teach it nothing
+    if start is not None:
+        start_from(start, network, settings.start)
+    elif settings.start:
+        load_backbone(settings.start, network)
     model = model.to(fabric.device)
     maker = None if sets.mirror is None else label_maker(model.to("cpu"))
     identity = (
@@ -89,27 +112,47 @@ def train_coarse(
     logger.info("%d images to train on, %d to validate on", len(sets.train), len(sets.validation))
     best = run.train()
     if fabric.is_global_zero:
-        write_summary(folder, run, best)
-        export_weights(best, network, model_name, weights, {"images": str(len(sets.train))})
+        write_outputs(outputs, run, best, model_name)
 
 
-def spec_of(settings: TrainSettings, sets: TrainingSets, model: MorphableModel) -> NetworkSpec:
-    """The network of the settings; its dense landmarks are those of the packed shards.
+def write_outputs(outputs: TrainingOutputs, run: TrainingRun, best: Path, model_name: str) -> None:
+    """Write what a finished training leaves; a run that was killed and went on leaves the same."""
+    write_bytes(outputs.metrics, (run.folder / METRICS).read_bytes())
+    with atomic_path(outputs.faces) as partial:
+        Image.fromarray(run.faces()).save(partial)
+    write_json(outputs.summary, run.summary(best))
+    images = {"images": str(len(run.sets.train))}
+    export_weights(best, CoarseNetwork(run.spec), model_name, outputs.weights, images)
+
+
+def spec_of(
+    settings: TrainSettings, sets: TrainingSets, model: MorphableModel, start: CoarseNetwork | None
+) -> NetworkSpec:
+    """The network of the settings; its dense landmarks are those of the packed shards, else of `start`.
 
     Raises:
-        ConfigurationError: dense landmarks are asked for and no set has any.
+        ConfigurationError: dense landmarks are asked for, and neither the sets to train on nor the weights
+            to start from have any, or the validation sets have others.
     """
     choices = settings.network.model_dump(exclude={"dense_landmarks"})
     if not settings.network.dense_landmarks:
         return spec_for(model, **choices)
-    if not sets.train.dense_vertices:
+    vertices = sets.train.dense_vertices or (start.spec.dense_vertices if start else ())
+    if not vertices:
         raise ConfigurationError(
             "train_coarse.network.dense_landmarks: there is nothing to learn them from",
-            "a synthetic set in train_coarse.train",
+            "a synthetic set in train_coarse.train, or weights in train_coarse.start that have them",
             "photos without labels",
             "add a set of synthesis.photos, or set it to false",
         )
-    return spec_for(model, **choices, dense_vertices=sets.train.dense_vertices)
+    if sets.validation.dense_vertices and sets.validation.dense_vertices != vertices:
+        raise ConfigurationError(
+            "train_coarse.validation: its dense landmarks are not those of the network",
+            f"the {len(vertices)} vertices of the training sets or of the weights to start from",
+            f"{len(sets.validation.dense_vertices)} vertices, other ones",
+            "make the synthetic sets again with one version",
+        )
+    return spec_for(model, **choices, dense_vertices=vertices)
 
 
 def export_weights(
@@ -133,6 +176,9 @@ def open_sets(files: TrainingFiles, settings: TrainSettings, model: MorphableMod
     train = PackedShards(files.train, without=files.held_out)
     only = files.held_out if both else None
     validation = PackedShards(files.validation, names=only)
+    if settings.validation and both and not len(validation):
+        logger.warning("none of the images is held out: validation is on the training images themselves")
+        validation = PackedShards(files.validation)
     if len(train) < max(LEAST_IMAGES, settings.batch // 8):
         raise ConfigurationError(
             f"train_coarse.train: {len(train)} images are too few",
@@ -168,19 +214,29 @@ def needs_identity(settings: TrainSettings) -> bool:
     return settings.rendered_share > 0 and settings.hybrid.perceptual > 0
 
 
-def start_from(path: Path, network: CoarseNetwork, model: MorphableModel, model_name: str) -> None:
-    """Fill `network` from weights of ours, from Deep3D's `epoch_*.pth` or from a backbone of torchvision.
+def read_start(path: str, model: MorphableModel, model_name: str) -> CoarseNetwork | None:
+    """The network to start from; None for no path and for a backbone of torchvision.
 
     Raises:
-        FormatError: the file fits none of them.
+        FormatError: the file is none of ours, of Deep3D's `epoch_*.pth` or of torchvision's backbones.
     """
-    if path.suffix.lower() == ".pth" and "conv1.weight" in read_pickled(path):
-        load_backbone(path, network)
-        return
-    found = load_network(path, model, model_name)
+    if not path or (path.lower().endswith(".pth") and "conv1.weight" in read_pickled(Path(path))):
+        return None
+    return load_network(path, model, model_name)
+
+
+def start_from(found: CoarseNetwork, network: CoarseNetwork, path: str) -> None:
+    """Fill `network` from weights read from `path`; other dense landmarks than theirs stay as they are.
+
+    Raises:
+        ConfigurationError: networks of two kinds.
+    """
+    names = ["backbone", "width", "single_layer", "colors"]
+    if found.dense_head is not None and network.dense_head is not None:
+        names.append("reduction")  # the head of dense landmarks sees a map of one size
     differing = {
         name: (getattr(found.spec, name), getattr(network.spec, name))
-        for name in ("backbone", "width", "single_layer", "colors")
+        for name in names
         if getattr(found.spec, name) != getattr(network.spec, name)
     }
     if differing:
