@@ -9,22 +9,11 @@ import numpy as np
 import pandas as pd
 
 from facemill.geometry.mesh import FloatArray
+from facemill.runtime.charts import COLORS, INK, PALE, line, opening, ticks
 
 WIDTH, HEIGHT = 760, 470
 LEFT, RIGHT, TOP, BOTTOM = 64, 740, 46, 410
 LEGEND = 300
-INK, PALE = "#26282c", "#d8dade"
-COLORS = (
-    "#1b5fa8",
-    "#c4572e",
-    "#3a8f6b",
-    "#8a4f9e",
-    "#b08b1c",
-    "#5b6b7a",
-    "#d0689a",
-    "#4aa6c4",
-    "#7a4a2c",
-)
 STEPS = 160
 
 
@@ -63,18 +52,16 @@ def curve_svg(
         return BOTTOM - (BOTTOM - TOP) * share
 
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" '
-        f'height="{HEIGHT}" font-family="system-ui, sans-serif" font-size="13" fill="{INK}">',
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>',
+        opening(WIDTH, HEIGHT),
         f'<text x="{LEFT}" y="28" font-size="16">{escape(title)}</text>',
     ]
     for share in np.linspace(0, 1, 6):
-        parts.append(_line(x(0), y(share), x(end), y(share), PALE))
+        parts.append(line(x(0), y(share), x(end), y(share), PALE))
         parts.append(f'<text x="{LEFT - 8}" y="{y(share) + 4:.1f}" text-anchor="end">{share:.0%}</text>')
-    for place in _ticks(end):
-        parts.append(_line(x(place), y(0), x(place), y(0) + 5, INK))
+    for place in ticks(end):
+        parts.append(line(x(place), y(0), x(place), y(0) + 5, INK))
         parts.append(f'<text x="{x(place):.1f}" y="{y(0) + 20:.1f}" text-anchor="middle">{place:g}</text>')
-    parts.append(_line(x(0), y(0), x(end), y(0), INK))
+    parts.append(line(x(0), y(0), x(end), y(0), INK))
     middle = (LEFT + RIGHT) / 2
     parts.append(
         f'<text x="{middle}" y="{BOTTOM + 38}" text-anchor="middle">distance to the prediction, mm</text>'
@@ -87,7 +74,7 @@ def curve_svg(
         parts.append(f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="2.4"/>')
         legend.append(("line", color, name))
     if medians:
-        parts.append(_line(x(0), y(0.5), x(end), y(0.5), INK, ' stroke-dasharray="2 4"'))
+        parts.append(line(x(0), y(0.5), x(end), y(0.5), INK, ' stroke-dasharray="2 4"'))
     for (name, median), color in zip(medians, _cycle(len(curves) + len(medians))[len(curves) :], strict=True):
         if median <= end:
             parts.append(
@@ -105,20 +92,11 @@ def _legend(entries: Sequence[tuple[str, str, str]]) -> list[str]:
     for number, (kind, color, words) in enumerate(entries):
         y = BOTTOM - 16 - 20 * (len(entries) - 1 - number)
         if kind == "line":
-            parts.append(_line(LEGEND, y - 4, LEGEND + 24, y - 4, color, ' stroke-width="2.4"'))
+            parts.append(line(LEGEND, y - 4, LEGEND + 24, y - 4, color, ' stroke-width="2.4"'))
         else:
             parts.append(f'<circle cx="{LEGEND + 12}" cy="{y - 4}" r="4.5" fill="{color}"/>')
         parts.append(f'<text x="{LEGEND + 32}" y="{y}">{escape(words)}</text>')
     return parts
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, color: str, more: str = "") -> str:
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{color}"{more}/>'
-
-
-def _ticks(end: float) -> list[float]:
-    step = next(step for step in (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 1e6) if end / step <= 10)
-    return [round(step * number, 6) for number in range(int(end / step + 1e-9) + 1)]
 
 
 def _cycle(count: int) -> list[str]:
