@@ -1,7 +1,8 @@
 """One self-contained page about the run.
 
 input: faces (list: photos/<set>/faces.csv), coarse (list: coarse/<set>/export_coarse/<shard>.parquet),
-    evaluations (list: evaluation/<kind>/<name>.json), comparison (list: what compare_methods wrote, or none)
+    evaluations (list: evaluation/<kind>/<name>.json), comparison (list: what compare_methods wrote, or none),
+    training (list: what train_coarse wrote, or none)
 output: page
 params: settings, run (its name), results (results/<run>), benchmarks (folder), configuration (mapping)
 """
@@ -10,6 +11,7 @@ from facemill.report.evaluation_inputs import read_evaluations
 from facemill.report.inputs import read_inputs
 from facemill.report.page import write_report
 from facemill.report.settings import ReportSettings
+from facemill.report.training_inputs import read_training
 from facemill.runtime.logs import log_to
 
 log_to(snakemake.log[0])
@@ -21,5 +23,6 @@ inputs = read_inputs(
     faces=snakemake.input.faces,
     coarse=snakemake.input.coarse,
     evaluations=read_evaluations(snakemake.input.evaluations, snakemake.input.comparison),
+    training=read_training(snakemake.input.training),
 )
 write_report(snakemake.output.page, inputs, ReportSettings(**snakemake.params.settings))

@@ -13,6 +13,7 @@ rule write_report:
         ],
         evaluations=plan.evaluation_results,
         comparison=plan.comparison,
+        training=plan.training_results,
     output:
         page=report(
             f"{RESULTS}/report.html",

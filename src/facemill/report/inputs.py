@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from facemill.report.evaluation_inputs import Evaluations
+from facemill.report.training_inputs import Training
 from facemill.runtime.errors import FormatError
 from facemill.runtime.tables import OK, read_table
 
@@ -43,6 +44,7 @@ class ReportInputs:
         times: a row per rule: `rule`, `jobs`, `seconds`, `cpu_seconds` (sums), `memory` (largest, MiB).
         configuration: the checked settings, as plain values.
         evaluations: what the run measured against truths.
+        training: of the run's network; None for a run that trains nothing.
     """
 
     run: str
@@ -50,6 +52,7 @@ class ReportInputs:
     times: pd.DataFrame
     configuration: Mapping[str, Any]
     evaluations: Evaluations = NOTHING_MEASURED
+    training: Training | None = None
 
 
 def read_inputs(
@@ -60,6 +63,7 @@ def read_inputs(
     faces: Iterable[str | Path] = (),
     coarse: Iterable[str | Path] = (),
     evaluations: Evaluations = NOTHING_MEASURED,
+    training: Training | None = None,
 ) -> ReportInputs:
     """Read what the stages wrote.
 
@@ -68,7 +72,7 @@ def read_inputs(
         benchmarks: the folder with Snakemake's benchmark files, <rule>/**/*.tsv; may be missing.
         faces: photos/<set>/faces.csv of each set; the name of the set is that of its folder.
         coarse: coarse/<set>/export_coarse/<shard>.parquet; none for sets that were not exported.
-        evaluations: of `read_evaluations`.
+        evaluations: of `read_evaluations`. training: of `read_training`.
     Raises:
         FormatError: a table is missing, damaged, of an unknown set or lacks a column.
     """
@@ -82,7 +86,7 @@ def read_inputs(
             )
         exported[name].append(_checked(read_table(path), path, ("photo", "status", "reason", "folder")))
     sets = tuple(_photo_set(name, table, exported[name]) for name, table in photos.items())
-    return ReportInputs(run, sets, read_times(benchmarks), configuration, evaluations)
+    return ReportInputs(run, sets, read_times(benchmarks), configuration, evaluations, training)
 
 
 def read_times(folder: str | Path) -> pd.DataFrame:

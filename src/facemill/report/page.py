@@ -24,6 +24,7 @@ from facemill.report.sections import (
     times_section,
 )
 from facemill.report.settings import ReportSettings
+from facemill.report.training_section import training_section
 from facemill.runtime.files import write_text
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ SECTIONS: tuple[SectionMaker, ...] = (
     summary_section,
     evaluation_section,
     faces_section,
+    training_section,
     photos_section,
     times_section,
     provenance_section,

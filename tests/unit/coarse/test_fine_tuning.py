@@ -78,6 +78,7 @@ def test_a_training_that_starts_from_weights_is_validated_before_its_first_step(
 def test_sets_that_hold_out_nothing_are_validated_on_themselves_and_say_so(tuned, tmp_path):
     assert "none of the images is held out" in tuned[3]
     summary = json.loads((tmp_path / "w.json").read_text())
+    assert summary["validation_seen"] is True
     assert (summary["images"], summary["validation_images"], summary["steps"]) == (6, 6, 12)
 
 

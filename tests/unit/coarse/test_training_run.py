@@ -211,6 +211,7 @@ def test_held_out_photos_are_validated_on_and_not_trained_on(model, tmp_path):
     train_coarse(files, model, "toy", settings, tmp_path / "run", results(tmp_path, "w"), CPU)
     summary = json.loads((tmp_path / "w.json").read_text())
     assert (summary["images"], summary["validation_images"]) == (4, 2)
+    assert summary["validation_seen"] is False
 
 
 def test_training_starts_from_weights(model, files, tmp_path):

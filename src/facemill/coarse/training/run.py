@@ -52,11 +52,15 @@ class TrainingError(FacemillError):
 
 @dataclass(frozen=True)
 class TrainingSets:
-    """Images to train on and to validate on; `mirror` for their labels, None when none has any."""
+    """Images to train on and to validate on; `mirror` for their labels, None when none has any.
+
+    seen: whether images to validate on are trained on too.
+    """
 
     train: PackedShards
     validation: PackedShards
     mirror: MirrorMap | None
+    seen: bool = False
 
 
 @dataclass
@@ -152,6 +156,7 @@ class TrainingRun:
             "steps": self.steps,
             "images": len(self.sets.train),
             "validation_images": len(self.sets.validation),
+            "validation_seen": self.sets.seen,
             "best": None if math.isinf(self.state.best) else self.state.best,
             "weights": best.name,
         }

@@ -176,7 +176,8 @@ def open_sets(files: TrainingFiles, settings: TrainSettings, model: MorphableMod
     train = PackedShards(files.train, without=files.held_out)
     only = files.held_out if both else None
     validation = PackedShards(files.validation, names=only)
-    if settings.validation and both and not len(validation):
+    seen = bool(settings.validation and both and not len(validation))
+    if seen:
         logger.warning("none of the images is held out: validation is on the training images themselves")
         validation = PackedShards(files.validation)
     if len(train) < max(LEAST_IMAGES, settings.batch // 8):
@@ -203,10 +204,11 @@ def open_sets(files: TrainingFiles, settings: TrainSettings, model: MorphableMod
         )
     any_labels = labelled or any(bool(shard["labelled"].any()) for shard in validation.shards)
     if not (any_labels and isinstance(model, LinearModel)):
-        return TrainingSets(train, validation, None)
+        return TrainingSets(train, validation, None, seen)
     cpu = model.to("cpu")
     assert isinstance(cpu, LinearModel)
-    return TrainingSets(train, validation, mirror_map(cpu, label_maker(cpu), train.dense_vertices))
+    mirror = mirror_map(cpu, label_maker(cpu), train.dense_vertices)
+    return TrainingSets(train, validation, mirror, seen)
 
 
 def needs_identity(settings: TrainSettings) -> bool:

@@ -1,0 +1,84 @@
+"""What the report shows of a training: its course, its figures, some faces."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from facemill.runtime.errors import FormatError
+
+KINDS = ("train", "validation")
+SUMMARY = ("steps", "images", "validation_images", "validation_seen")
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training that has ended.
+
+    Attributes:
+        summary: steps, images, validation_images, and whether those are trained on too (validation_seen).
+        courses: `train` and `validation` → a table with the step as index, a column per measure.
+        faces: picture of some validation faces.
+    """
+
+    summary: Mapping[str, Any]
+    courses: Mapping[str, pd.DataFrame]
+    faces: Path
+
+
+def read_training(files: Iterable[str | Path]) -> Training | None:
+    """Read what `train_coarse` wrote; None for no files.
+
+    Args:
+        files: metrics.csv, faces.png and summary.json, told apart by their names; others are not read.
+    Raises:
+        FormatError: a file is missing or damaged.
+    """
+    named = {Path(path).name: Path(path) for path in files}
+    if not named:
+        return None
+    lacking = [name for name in ("metrics.csv", "faces.png", "summary.json") if name not in named]
+    if lacking:
+        raise FormatError(
+            "the files of the training are not all there", "metrics.csv, faces.png, summary.json",
+            f"no {lacking[0]}", "name every output of train_coarse",
+        )  # fmt: skip
+    courses = _courses(named["metrics.csv"])
+    return Training(_summary(named["summary.json"]), courses, named["faces.png"])
+
+
+def _summary(path: Path) -> Mapping[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        missing = [name for name in SUMMARY if name not in found]
+    except (OSError, ValueError, TypeError) as error:
+        raise _damaged(path, "JSON", str(error)) from error
+    if missing:
+        raise _damaged(path, ", ".join(SUMMARY), f"no {missing[0]}")
+    return dict(found)
+
+
+def _courses(path: Path) -> Mapping[str, pd.DataFrame]:
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise _damaged(path, "a table of steps", str(error)) from error
+    if not {"step", "kind"} <= set(table) or not len(table):
+        raise _damaged(path, "rows with step and kind", f"{len(table)} rows of {', '.join(map(str, table))}")
+    beside = ["kind", "epoch", "images_per_second"]
+    return {
+        kind: table[table["kind"] == kind]
+        .set_index("step")
+        .drop(columns=beside, errors="ignore")
+        .dropna(axis=1, how="all")
+        for kind in KINDS
+    }
+
+
+def _damaged(path: Path, expected: str, found: str) -> FormatError:
+    return FormatError(f"{path} is not what train_coarse writes", expected, found, "train again")

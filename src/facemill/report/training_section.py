@@ -1,0 +1,116 @@
+"""The training of the report: the course of its loss and its validation, first and last figures, faces."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from facemill.report.pictures import EmbeddedPicture, embed, read_picture
+from facemill.report.sections import Page, Section
+from facemill.report.training_curve import HEIGHT, WIDTH, course_svg
+
+LOSS = "loss"
+PERCENT = {"landmark_error": 100.0}
+#: Measure → what it is, in words, with its unit.
+WORDS = {
+    LOSS: "loss, weighted sum",
+    "photometric": "colours, distance 0..1",
+    "landmark": "landmarks, weighted px²",
+    "perceptual": "likeness, 1 − cosine",
+    "identity": "identity, squared deviations",
+    "expression": "expression, squared deviations",
+    "albedo": "albedo, squared deviations",
+    "reflectance": "uneven skin",
+    "lighting": "coloured light",
+    "true_shape": "true shape, mm²",
+    "true_rotation": "true rotation, rad²",
+    "true_translation": "true translation, mm²",
+    "true_strengths": "true strengths, squared",
+    "true_landmarks": "true landmarks, px²",
+    "dense_landmarks": "dense landmarks, surprise",
+    "landmark_error": "landmark error, % of the eye distance",
+    "shape_rms": "shape error, mm",
+    "shape_ratio": "shape error, share of the mean face's",
+    "dense_error": "dense landmarks, px",
+}
+
+
+def training_section(page: Page) -> Section | None:
+    """How the network of the run was trained; None when it was not."""
+    training = page.inputs.training
+    if training is None:
+        return None
+    train, validation = training.courses["train"], training.courses["validation"]
+    drawn = [(train[LOSS], WORDS[LOSS], False)] if LOSS in train else []
+    drawn += [(scaled(validation[name]), words(name), True) for name in validation]
+    settings: Mapping[str, Any] = page.inputs.configuration.get("train_coarse", {})
+    html = page.fill(
+        "training.html",
+        tiles=[
+            ("steps", f"{training.summary['steps']:,}"),
+            ("images", f"{training.summary['images']:,}"),
+            ("images to validate on", f"{training.summary['validation_images']:,}"),
+        ],
+        seen=training.summary["validation_seen"],
+        train=list(settings.get("train", ())),
+        start=settings.get("start", ""),
+        curves=[_curve(course, title, dots) for course, title, dots in drawn],
+        groups=[
+            ("validation, running mean of the weights", list(first_and_last(validation))),
+            ("training, terms of one batch before their weights", list(first_and_last(train))),
+        ],
+        faces=embed(
+            read_picture(training.faces),
+            "validation faces, a row each: crop, reconstruction laid on it, bare shape",
+            quality=page.settings.picture_quality,
+        ),
+    )
+    return Section("training", "Training", 40, html)
+
+
+def first_and_last(course: pd.DataFrame) -> Iterator[dict[str, str]]:
+    """Of each measure its words and its first and last value with their steps."""
+    for name in course:
+        values = scaled(course[name]).dropna()
+        yield {
+            "name": words(str(name)),
+            "first": figure(values.iloc[0]),
+            "last": figure(values.iloc[-1]),
+            "steps": f"{values.index[0]:,} → {values.index[-1]:,}",
+        }
+
+
+def scaled(course: pd.Series) -> pd.Series:
+    """A course in the unit that its words name."""
+    return course.dropna() * PERCENT.get(str(course.name), 1.0)
+
+
+def words(name: object) -> str:
+    """What a measure is; its name where nobody described it.
+
+    >>> words("true_shape"), words("new_term")
+    ('true shape, mm²', 'new term')
+    """
+    return WORDS.get(str(name), str(name).replace("_", " "))
+
+
+def figure(value: float) -> str:
+    """A figure for people: four digits that count.
+
+    >>> figure(731.27), figure(0.0123456), figure(0.0), figure(-1234567.0), figure(0.0000071)
+    ('731.3', '0.01235', '0', '-1,234,567', '7.1e-06')
+    """
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    digits = max(0, 3 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{digits}f}" if digits <= 7 else f"{value:.2g}"
+
+
+def _curve(course: pd.Series, title: str, dots: bool) -> EmbeddedPicture:
+    content = base64.b64encode(course_svg(course, title, dots).encode("utf-8")).decode("ascii")
+    alt = f"{title}, over the steps: {figure(course.iloc[0])} first, {figure(course.iloc[-1])} last"
+    return EmbeddedPicture(f"data:image/svg+xml;base64,{content}", WIDTH, HEIGHT, alt)

@@ -1,0 +1,127 @@
+"""A training in the report: its course, first and last figures, faces."""
+
+import base64
+import re
+
+import pandas as pd
+import pytest
+
+from facemill.report.inputs import read_inputs
+from facemill.report.page import render_report
+from facemill.report.settings import ReportSettings
+from facemill.report.training_curve import BOTTOM, LEFT, RIGHT, TOP, course_svg
+from facemill.report.training_inputs import read_training
+from facemill.runtime.errors import FormatError
+from unit.report.test_report_page import Reader
+from unit.report.trained_run import ROWS, make_training
+
+CONFIGURATION = {"train_coarse": {"train": ["<b>faces</b>"], "start": "some/weights.safetensors"}}
+
+
+def page_of(folder, **options):
+    training = read_training(make_training(folder / "training", **options))
+    inputs = read_inputs("r", folder, folder / "benchmarks", CONFIGURATION, training=training)
+    return render_report(inputs, ReportSettings())
+
+
+def shown(text):
+    return [value for value in Reader(text).texts if value]
+
+
+def points_of(svg):
+    found = re.search(r'<polyline points="([^"]+)"', svg)[1]
+    return [tuple(map(float, pair.split(","))) for pair in found.split()]
+
+
+def test_first_and_last_figures_counts_and_origin(tmp_path):
+    texts = shown(page_of(tmp_path))
+    at = texts.index("loss, weighted sum")
+    assert texts[at + 1 : at + 4] == ["2.500", "1.250", "1 → 2"]
+    at = texts.index("landmark error, % of the eye distance")
+    assert texts[at + 1 : at + 4] == ["6.250", "3.125", "0 → 2"]
+    assert texts[texts.index("images") + 1] == "1,234"
+    assert texts[texts.index("images to validate on") + 1] == "56"
+    assert "some/weights.safetensors" in texts
+
+
+def test_a_curve_for_the_loss_and_for_each_validation_measure(tmp_path):
+    images = Reader(page_of(tmp_path)).all("img")
+    curves = [image for image in images if image["src"].startswith("data:image/svg+xml")]
+    assert [image["alt"].partition(",")[0] for image in curves] == ["loss", "landmark error"]
+    svg = base64.b64decode(curves[1]["src"].partition(",")[2]).decode()
+    assert len(points_of(svg)) == svg.count("<circle") == 2
+    assert sum("bare shape" in image["alt"] for image in images) == 1
+
+
+def test_names_are_escaped_and_the_page_needs_nothing_else(tmp_path):
+    text = page_of(tmp_path)
+    reader = Reader(text)
+    assert "new <i>term</i>" in reader.texts and any("<b>faces</b>" in found for found in reader.texts)
+    assert not any(tag in ("b", "i") for tag, _ in reader.tags)
+    assert "http:" not in text and "https:" not in text
+
+
+def test_validation_on_training_images_is_told(tmp_path):
+    assert any("trained on too" in found for found in shown(page_of(tmp_path / "seen")))
+    assert not any("trained on too" in found for found in shown(page_of(tmp_path / "apart", seen=False)))
+
+
+def test_a_run_without_training_has_no_section(tmp_path):
+    inputs = read_inputs("r", tmp_path, tmp_path / "benchmarks", {}, training=read_training([]))
+    assert 'id="training"' not in render_report(inputs, ReportSettings())
+    text = page_of(tmp_path)
+    assert 'id="training"' in text and 'id="summary"' not in text  # no photos, so no counts of photos
+
+
+def test_values_land_where_the_axes_say():
+    svg = course_svg(pd.Series([4.0, 3.0, 2.0], index=[0, 5, 10]), "a < b")
+    assert points_of(svg) == [
+        (LEFT, TOP),
+        ((LEFT + RIGHT) / 2, pytest.approx(BOTTOM - 0.75 * (BOTTOM - TOP), abs=0.06)),
+        (RIGHT, (BOTTOM + TOP) / 2),
+    ]
+    assert "a &lt; b" in svg
+
+
+def test_values_below_zero_stay_inside():
+    svg = course_svg(pd.Series([3.0, -2.6], index=[1, 2]), "surprise")
+    assert all(TOP <= down <= BOTTOM for _, down in points_of(svg))
+    assert ">-4<" in svg and ">0<" in svg  # gaps of 2
+
+
+@pytest.mark.parametrize("value", [0.0, 5.0, -1e-12, 1e9])
+def test_one_value_is_a_dot(value):
+    svg = course_svg(pd.Series([value], index=[0]), "one")
+    assert svg.count("<circle") == 1 and "nan" not in svg
+    assert all(TOP <= down <= BOTTOM for _, down in points_of(svg))
+
+
+def test_long_courses_are_thinned_to_means_of_neighbours():
+    svg = course_svg(pd.Series(range(1, 9001), index=range(1, 9001), dtype=float), "long")
+    points = points_of(svg)
+    assert len(points) == 300
+    heights = [down for _, down in points]
+    assert heights == sorted(heights, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("metrics.csv", "a,b\n1,2\n", "rows with step and kind"),
+        ("metrics.csv", "", "a table of steps"),
+        ("metrics.csv", ROWS.splitlines()[0] + "\n", "0 rows"),
+        ("summary.json", "{", "summary.json is not what train_coarse writes"),
+        ("summary.json", '{"steps": 2}', "no images"),
+    ],
+)
+def test_damaged_files_are_named(tmp_path, name, content, message):
+    files = make_training(tmp_path / "training")
+    (tmp_path / "training" / name).write_text(content)
+    with pytest.raises(FormatError, match=message):
+        read_training(files)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    files = make_training(tmp_path / "training")
+    with pytest.raises(FormatError, match=r"no faces\.png"):
+        read_training(files[:2])
