@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -13,11 +13,11 @@ from facemill.report.pictures import EmbeddedPicture, embed, read_picture
 from facemill.report.sections import Page, Section
 from facemill.report.training_curve import HEIGHT, WIDTH, course_svg
 
-LOSS = "loss"
+DRAWN = ("loss", "photometric")  # of the training's terms; the table has all
 PERCENT = {"landmark_error": 100.0}
 #: Measure → what it is, in words, with its unit.
 WORDS = {
-    LOSS: "loss, weighted sum",
+    "loss": "loss, weighted sum",
     "photometric": "colours, distance 0..1",
     "landmark": "landmarks, weighted px²",
     "perceptual": "likeness, 1 − cosine",
@@ -45,23 +45,23 @@ def training_section(page: Page) -> Section | None:
     if training is None:
         return None
     train, validation = training.courses["train"], training.courses["validation"]
-    drawn = [(train[LOSS], WORDS[LOSS], False)] if LOSS in train else []
+    drawn = [(train[name], words(name), False) for name in DRAWN if name in train]
     drawn += [(scaled(validation[name]), words(name), True) for name in validation]
     settings: Mapping[str, Any] = page.inputs.configuration.get("train_coarse", {})
     html = page.fill(
         "training.html",
         tiles=[
             ("steps", f"{training.summary['steps']:,}"),
-            ("images", f"{training.summary['images']:,}"),
-            ("images to validate on", f"{training.summary['validation_images']:,}"),
+            ("images trained on", f"{training.summary['images']:,}"),
+            ("validated on", f"{training.summary['validation_images']:,}"),
         ],
         seen=training.summary["validation_seen"],
         train=list(settings.get("train", ())),
         start=settings.get("start", ""),
         curves=[_curve(course, title, dots) for course, title, dots in drawn],
         groups=[
-            ("validation, running mean of the weights", list(first_and_last(validation))),
-            ("training, terms of one batch before their weights", list(first_and_last(train))),
+            figures("validation of the weights' running mean", validation),
+            figures("training: loss and unweighted terms of one batch", train),
         ],
         faces=embed(
             read_picture(training.faces),
@@ -72,16 +72,14 @@ def training_section(page: Page) -> Section | None:
     return Section("training", "Training", 40, html)
 
 
-def first_and_last(course: pd.DataFrame) -> Iterator[dict[str, str]]:
-    """Of each measure its words and its first and last value with their steps."""
+def figures(title: str, course: pd.DataFrame) -> dict[str, Any]:
+    """The first and the last value of each measure of a course."""
+    rows = []
     for name in course:
-        values = scaled(course[name]).dropna()
-        yield {
-            "name": words(str(name)),
-            "first": figure(values.iloc[0]),
-            "last": figure(values.iloc[-1]),
-            "steps": f"{values.index[0]:,} → {values.index[-1]:,}",
-        }
+        values = scaled(course[name])
+        rows.append({"name": words(name), "first": figure(values.iloc[0]), "last": figure(values.iloc[-1])})
+    steps = f", steps {course.index[0]:,} and {course.index[-1]:,}" if rows else ""
+    return {"title": title + steps, "rows": rows}
 
 
 def scaled(course: pd.Series) -> pd.Series:
@@ -99,15 +97,15 @@ def words(name: object) -> str:
 
 
 def figure(value: float) -> str:
-    """A figure for people: four digits that count.
+    """A figure for people: three digits that count.
 
-    >>> figure(731.27), figure(0.0123456), figure(0.0), figure(-1234567.0), figure(0.0000071)
-    ('731.3', '0.01235', '0', '-1,234,567', '7.1e-06')
+    >>> figure(73.127), figure(0.0123456), figure(0.0), figure(-1234567.0), figure(0.0000071)
+    ('73.1', '0.0123', '0', '-1,234,567', '7.1e-06')
     """
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
-    digits = max(0, 3 - math.floor(math.log10(abs(value))))
-    return f"{value:,.{digits}f}" if digits <= 7 else f"{value:.2g}"
+    digits = max(0, 2 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{digits}f}" if digits <= 6 else f"{value:.2g}"
 
 
 def _curve(course: pd.Series, title: str, dots: bool) -> EmbeddedPicture:

@@ -36,19 +36,23 @@ def points_of(svg):
 def test_first_and_last_figures_counts_and_origin(tmp_path):
     texts = shown(page_of(tmp_path))
     at = texts.index("loss, weighted sum")
-    assert texts[at + 1 : at + 4] == ["2.500", "1.250", "1 → 2"]
+    assert texts[at + 1 : at + 4] == ["2.50", "1.25", "colours, distance 0..1"]
     at = texts.index("landmark error, % of the eye distance")
-    assert texts[at + 1 : at + 4] == ["6.250", "3.125", "0 → 2"]
-    assert texts[texts.index("images") + 1] == "1,234"
-    assert texts[texts.index("images to validate on") + 1] == "56"
+    assert texts[at + 1 : at + 4] == [
+        "6.25",
+        "3.12",
+        "training: loss and unweighted terms of one batch, steps 1 and 2",
+    ]
+    assert texts[texts.index("images trained on") + 1] == "1,234"
+    assert texts[texts.index("validated on") + 1] == "56"
     assert "some/weights.safetensors" in texts
 
 
-def test_a_curve_for_the_loss_and_for_each_validation_measure(tmp_path):
+def test_curves_of_the_loss_the_colours_and_each_validation_measure(tmp_path):
     images = Reader(page_of(tmp_path)).all("img")
     curves = [image for image in images if image["src"].startswith("data:image/svg+xml")]
-    assert [image["alt"].partition(",")[0] for image in curves] == ["loss", "landmark error"]
-    svg = base64.b64decode(curves[1]["src"].partition(",")[2]).decode()
+    assert [image["alt"].partition(",")[0] for image in curves] == ["loss", "colours", "landmark error"]
+    svg = base64.b64decode(curves[2]["src"].partition(",")[2]).decode()
     assert len(points_of(svg)) == svg.count("<circle") == 2
     assert sum("bare shape" in image["alt"] for image in images) == 1
 
