@@ -10,6 +10,7 @@ from PIL import Image
 
 from facemill.coarse.networks.coarse_network import CoarseNetwork
 from facemill.coarse.networks.files import load_network, save_network
+from facemill.coarse.training.run import TrainingError
 from facemill.coarse.training.train import TrainingFiles, train_coarse
 from facemill.coarse.training_settings import AugmentationSettings, HybridWeights
 from unit.coarse.test_training_run import CPU, NETWORK, QUICK, results, toy_spec
@@ -87,3 +88,25 @@ def test_a_sheet_of_faces_is_drawn_even_when_validation_draws_none(tuned, tmp_pa
     with Image.open(tmp_path / "w.png") as sheet:
         assert sheet.size == (3 * 224, 224)
         assert len(sheet.getcolors(1 << 20)) > 100
+
+
+def test_other_first_weights_are_another_training_wherever_they_lie(model, tmp_path):
+    files = TrainingFiles(
+        [str(packed_shard(tmp_path / "a", model, 8))], [str(packed_shard(tmp_path / "b", model, 2, seed=1))]
+    )
+    network = CoarseNetwork(toy_spec(model))
+    for name in ("first", "moved", "other"):
+        if name == "other":
+            torch.nn.init.normal_(network.final_layers[0].bias)
+        save_network(tmp_path / f"{name}.safetensors", network, "toy")
+
+    def train(name, epochs):
+        update = {"start": str(tmp_path / f"{name}.safetensors"), "epochs": epochs}
+        settings = QUICK.model_copy(update=update)
+        train_coarse(files, model, "toy", settings, tmp_path / "run", results(tmp_path), CPU)
+
+    train("first", 1.0)
+    train("moved", 2.0)
+    assert json.loads((tmp_path / "w.json").read_text())["steps"] == 2
+    with pytest.raises(TrainingError, match="belongs to another training"):
+        train("other", 3.0)

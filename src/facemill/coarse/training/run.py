@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import math
 import time
@@ -93,6 +94,8 @@ class TrainingRun:
         self.fabric, self.objective, self.sets = fabric, objective, sets
         self.settings, self.folder = settings, folder
         self.spec = network.spec
+        start = Path(settings.start).read_bytes() if settings.start else b""
+        self.origin = f", begun with {hashlib.sha256(start).hexdigest()[:12]}" if start else ""
         average = CoarseNetwork(self.spec)
         average.load_state_dict(network.state_dict())
         average.to(fabric.device).eval().requires_grad_(False)
@@ -275,11 +278,11 @@ class TrainingRun:
         return int(content["step"])
 
     def _fingerprint(self) -> str:
-        """What must not change between the parts of a run; its length may."""
+        """What must not change between the parts of a run; its length and places may."""
         free = {"epochs", "log_interval", "validation_interval", "validation_images", "checkpoint_interval"}
         free |= {"pictures", "workers", "processes", "nodes", "train", "validation", "start"}
         kept = self.settings.model_dump(mode="json", exclude=free, exclude_defaults=True)
-        return f"{len(self.sets.train)} images, {kept}"
+        return f"{len(self.sets.train)} images, {kept}{self.origin}"
 
     def _give_up(self, step: int, batch: TrainingBatch, loss: StepLoss) -> None:
         names = [self.sets.train.photo(int(number)) for number in batch.numbers]
