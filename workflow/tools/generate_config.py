@@ -22,9 +22,10 @@ from facemill.configuration import Configuration  # noqa: E402  (needs the path 
 from facemill.photos.settings import PhotoSet  # noqa: E402
 
 YAML_HEADER = """\
-# The demo, and what plain `snakemake` runs. Every key is here with its default; `make config` writes this
-# file from the typed settings. For your own photographs change photos.portraits.folder, or copy this file,
-# keep only what you change, and give it with --configfile: absent keys take their defaults.
+# What plain `snakemake` runs: the demo's photographs, without the training of config/demo.yaml. Every key is
+# here with its default; `make config` writes this file from the typed settings. For your own photographs
+# change photos.portraits.folder, or copy this file, keep only what you change, and give it with --configfile:
+# absent keys take their defaults.
 # yaml-language-server: $schema=schema.json
 """
 
