@@ -7,6 +7,9 @@ import pandas as pd
 import pytest
 import yaml
 
+from facemill.coarse.networks.coarse_network import CoarseNetwork, spec_for
+from facemill.coarse.networks.files import load_network, save_network
+from facemill.models.head import load_head
 from workflow.running import QUICK_FIT, ROOT, run_snakemake
 
 WEIGHTS = "coarse/train_coarse/network.safetensors"
@@ -16,7 +19,7 @@ def test_the_paper_scale_training_is_planned_on_a_folder_of_photos(tmp_path):
     configuration = yaml.safe_load((ROOT / "config" / "paper" / "deep3d.yaml").read_text())
     shutil.copytree(ROOT / "resources" / "photos", tmp_path / "faces")
     configuration["photos"] = {"faces": {"folder": "faces", "shard_size": 2}}
-    run = run_snakemake(tmp_path, configuration, "--dry-run", f"results/deep3d/{WEIGHTS}")
+    run = run_snakemake(tmp_path, configuration, "--dry-run")
     assert run.code == 0, run.output[-2000:]
     assert run.jobs["train_coarse"] == run.jobs["split_dataset"] == run.jobs["convert_bfm09"] == 1
     assert run.jobs["pack_training"] == run.jobs["segment_skin"] == 2
@@ -26,10 +29,45 @@ def test_the_pretraining_is_planned_on_synthetic_people(tmp_path):
     configuration = yaml.safe_load((ROOT / "config" / "pretrain.yaml").read_text())
     for people in configuration["synthesis"]["photos"].values():
         people["identities"] = 60
-    run = run_snakemake(tmp_path, configuration, "--dry-run", f"results/pretrain/{WEIGHTS}")
+    run = run_snakemake(tmp_path, configuration, "--dry-run")
     assert run.code == 0, run.output[-2000:]
-    assert run.jobs["synthesize_photos"] == run.jobs["pack_training"] == 6
+    assert run.jobs["synthesize_photos"] == run.jobs["pack_training"] == 3  # shards of 100 and of 50
     assert run.jobs["train_coarse"] == 1
+
+
+def test_the_demo_is_planned_with_its_training_and_plain_snakemake_without(tmp_path):
+    configuration = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
+    run = run_snakemake(tmp_path, configuration, "--dry-run")
+    assert run.code == 0, run.output[-2000:]
+    assert run.jobs["train_coarse"] == run.jobs["pack_training"] == run.jobs["reconstruct_coarse"] == 1
+    run = run_snakemake(tmp_path, {"run": "demo"}, "--dry-run")
+    assert run.code == 0 and run.jobs["reconstruct_coarse"] == 1
+    assert not {"train_coarse", "pack_training"} & set(run.jobs)
+
+
+def test_the_demo_tunes_on_its_two_portraits_and_shows_it(tmp_path):
+    """config/demo.yaml but for a smaller network to start from and less steps; the report without faces."""
+    configuration = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
+    model = load_head(ROOT / "resources" / "models" / "head.npz")
+    network = CoarseNetwork(spec_for(model, backbone="resnet18", width=8, reduction=2, dense_vertices=(1, 2)))
+    save_network(tmp_path / "start.safetensors", network, "head")
+    training = configuration["train_coarse"]
+    training |= {"start": "start.safetensors", "epochs": 4, "network": {**training["network"], "width": 8}}
+    configuration["export_limit"] = 0
+    configuration["photos"] = {"portraits": {"folder": str(ROOT / "resources" / "photos")}}
+    run = run_snakemake(tmp_path, configuration, "results/demo/report.html")
+    assert run.code == 0, run.output[-3000:]
+    assert run.jobs["train_coarse"] == 1 and "reconstruct_coarse" not in run.jobs
+    place = tmp_path / "results" / "demo" / "coarse" / "train_coarse"
+    summary = json.loads((place / "summary.json").read_text())
+    assert (summary["images"], summary["steps"], summary["validation_seen"]) == (2, 4, True)
+    rows = pd.read_csv(place / "metrics.csv")
+    terms = {"photometric", "landmark", "perceptual", "identity", "expression", "albedo", "lighting"}
+    assert rows[sorted(terms)].notna().any().all()
+    assert rows[rows["kind"] == "validation"]["step"].tolist() == [0, 4]
+    assert load_network(place / "network.safetensors", model, "head").spec == network.spec
+    page = (tmp_path / "results" / "demo" / "report.html").read_text()
+    assert 'id="training"' in page and "start.safetensors" in page
 
 
 def test_an_unknown_training_set_is_named(tmp_path):
