@@ -11,7 +11,9 @@ import pytest
 from facemill.report.inputs import read_inputs
 from facemill.report.page import write_report
 from facemill.report.settings import ReportSettings
+from facemill.report.training_inputs import read_training
 from unit.report.small_run import make_run
+from unit.report.trained_run import make_training
 
 FLAGS = (
     "--headless",
@@ -60,9 +62,10 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A report with 20 faces and names that try to break it."""
+    """A report with 20 faces, a training, and names that try to break it."""
     run = make_run(tmp_path_factory.mktemp("run") / "demo", more=FACES - 3)
-    inputs = read_inputs("demo", run.results, run.benchmarks, {}, run.faces, run.coarse)
+    training = read_training(make_training(run.results / "coarse" / "train_coarse"))
+    inputs = read_inputs("demo", run.results, run.benchmarks, {}, run.faces, run.coarse, training=training)
     path = run.results / "report.html"
     write_report(path, inputs, ReportSettings())
     return path
