@@ -1,6 +1,7 @@
 """Fine-tuning from weights with dense landmarks on photos without labels, all of them validated on too."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,8 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
-from facemill.coarse.networks.coarse_network import CoarseNetwork
+from facemill.coarse.decode import FaceDecoder
+from facemill.coarse.networks.coarse_network import CoarseNetwork, prediction_of, unknowns_of
 from facemill.coarse.networks.files import load_network, save_network
+from facemill.coarse.training import objective as objective_module
+from facemill.coarse.training.batches import PackedShards, batch_from, collate
+from facemill.coarse.training.labels import label_maker
 from facemill.coarse.training.run import TrainingError
 from facemill.coarse.training.train import TrainingFiles, train_coarse
 from facemill.coarse.training_settings import AugmentationSettings, HybridWeights
@@ -110,3 +115,22 @@ def test_other_first_weights_are_another_training_wherever_they_lie(model, tmp_p
     assert json.loads((tmp_path / "w.json").read_text())["steps"] == 2
     with pytest.raises(TrainingError, match="belongs to another training"):
         train("other", 3.0)
+
+
+def test_photos_are_measured_against_what_their_detector_sees(model, tmp_path, monkeypatch):
+    """Of the mean face: a labelled image is compared with the model's landmarks, others with moved ones."""
+    offsets = 5 * torch.randn(68, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    monkeypatch.setattr(objective_module, "landmark_offsets", lambda topology, convention: offsets)
+    objective = objective_module.TrainingObjective(model, toy_spec(model), QUICK, label_maker(model), None)
+    shard = PackedShards([packed_shard(tmp_path / "shard", model, 2)])
+    batch = batch_from(collate([shard[0], shard[1]]), CPU)
+    numbers = torch.zeros(2, objective.spec.outputs)
+    numbers[:, -27 - 3 - 3 : -27 - 3] = torch.tensor([0.1, 0.2, -0.1])  # turned: offsets turn along
+    mean = unknowns_of(prediction_of(numbers, objective.spec), objective.spec)
+    own = FaceDecoder(objective.space.model)(mean).landmarks[0]
+    seen = FaceDecoder(objective.space.model, landmark_offsets=offsets)(mean).landmarks[1]
+    batch = replace(batch, landmarks=torch.stack((own, seen)), labelled=torch.tensor([True, False]))
+    assert (own - seen).norm(dim=1).mean() > 2
+    torch.testing.assert_close(
+        objective.measures(numbers, batch)["landmark_error"], torch.zeros(2), rtol=0, atol=1e-5
+    )

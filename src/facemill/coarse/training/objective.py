@@ -65,9 +65,9 @@ class TrainingObjective:
         self.spec, self.settings, self.identity = spec, settings, identity
         self.space: ExpressionSpace = whole_expression_space(model, settings.strength_deviation)
         self.gram = None if maker is None else maker.form.gram.float().to(model.device)
-        self.landmark_decoder = _LandmarkDecoder(self.space.model)
-        self.stage = PhotometricStage(self.space, PhotometricStageSettings(), settings.hybrid)
         offsets = landmark_offsets(model.topology, settings.landmark_convention)
+        self.landmark_decoder = _LandmarkDecoder(self.space.model, offsets)
+        self.stage = PhotometricStage(self.space, PhotometricStageSettings(), settings.hybrid)
         self.detected = FaceDecoder(self.stage.decoder.model, landmark_offsets=offsets)
         self.emphasis = landmark_weights(settings.hybrid.landmark_emphasis, device=model.device)
 
@@ -151,9 +151,14 @@ class TrainingObjective:
             means[name] = (value.sum() / known.sum()).detach()
         return total, means
 
-    def landmarks(self, coefficients: Coefficients) -> Tensor:
-        """(B, 68, 2) projected landmarks of coefficients of `space.model`."""
-        return self.landmark_decoder(coefficients)
+    def landmarks(self, coefficients: Coefficients, labelled: Tensor | None = None) -> Tensor:
+        """(B, 68, 2) projected landmarks of coefficients of `space.model`.
+
+        Args:
+            labelled: (B,) bool: faces with labels have the model's landmarks, others the detector's; None:
+                all have the model's.
+        """
+        return self.landmark_decoder(coefficients, labelled)
 
     def measures(self, numbers: Tensor, batch: TrainingBatch) -> dict[str, Tensor]:
         """Per photo, (B,): landmark_error, and where there are labels, else NaN, errors against them.
@@ -162,7 +167,7 @@ class TrainingObjective:
         pixels of the 224 crop.
         """
         prediction = prediction_of(numbers.float(), self.spec)
-        landmarks = self.landmarks(unknowns_of(prediction, self.spec))
+        landmarks = self.landmarks(unknowns_of(prediction, self.spec), batch.labelled)
         found = {"landmark_error": landmark_error(landmarks, batch.landmarks)}
         if self.gram is not None:
             error = shape_distance(prediction.identity, batch.identity, batch.floor, self.gram)
@@ -191,23 +196,28 @@ class TrainingObjective:
 class _LandmarkDecoder:
     """Projects the landmarks and nothing else: a hundredth of the vertices."""
 
-    def __init__(self, model: MorphableModel) -> None:
+    def __init__(self, model: MorphableModel, offsets: Tensor) -> None:
         whole = FaceDecoder(model)
         rows = torch.unique(torch.cat((whole.contour.candidates.reshape(-1), model.topology.landmarks68)))
         self.model = model.subset(rows)
         self.contour = type(whole.contour)(self.model.topology, mean_face(self.model))
         self.camera = deep3d_crop_camera().to(device=model.device, dtype=model.albedo_mean.dtype)
+        self.offsets = offsets.to(model.albedo_mean)
 
-    def __call__(self, coefficients: Coefficients) -> Tensor:
+    def __call__(self, coefficients: Coefficients, labelled: Tensor | None) -> Tensor:
         shape = self.model.shape(coefficients.identity, coefficients.expression)
-        turned = shape @ matrix_from_euler_deep3d(coefficients.rotation).mT
-        vertices = self.camera.points_in_camera(turned + coefficients.translation[:, None])
+        rotation = matrix_from_euler_deep3d(coefficients.rotation)
+        vertices = self.camera.points_in_camera(shape @ rotation.mT + coefficients.translation[:, None])
+        offsets = None
+        if labelled is not None:
+            offsets = (self.offsets @ (self.camera.rotation @ rotation).mT) * ~labelled[:, None, None]
         return project_landmarks(
             vertices,
             coefficients.rotation[:, 2],
             self.contour,
             self.model.topology.landmarks68,
             self.camera.intrinsics,
+            offsets,
         )[0]
 
 
