@@ -57,7 +57,7 @@ class LandmarkStageSettings(Settings):
         description="as how many independent points dense landmarks count: errors of neighbours go together",
     )
     beside_dense: float = Field(
-        2.0, gt=0, description="factor of the 68 landmarks' noise where there are dense landmarks too"
+        4.0, gt=0, description="factor of the 68 landmarks' noise where there are dense landmarks too"
     )
     pose_iterations: int = Field(12, ge=1, description="iterations for the pose alone")
     iterations: int = Field(25, ge=1, description="iterations for pose and shape")
@@ -144,7 +144,7 @@ class CoarseSettings(Settings):
         1.0, gt=0, description="standard deviation of expression coefficients of models without blendshapes"
     )
     initial_deviation: float = Field(
-        0.5, gt=0, description="how far a given start may be off, standard deviations of the model"
+        0.25, gt=0, description="how far a given start may be off, standard deviations of the model"
     )
     largest_landmark_error: float = Field(
         0.25,
