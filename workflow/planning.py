@@ -16,7 +16,7 @@ from derived_sets import COARSE, DataSet, data_set, folder_of, made_by, plan_der
 
 from facemill.configuration import Configuration, check_configuration
 from facemill.photos.plan import PhotoPlan, plan_photo_set, read_plan, shard_of
-from facemill.runtime.digests import code_digest
+from facemill.runtime.digests import code_digest, file_digest
 from facemill.runtime.errors import FacemillError
 from facemill.synthesis.splits import members_of, person_name
 
@@ -339,6 +339,11 @@ class Plan:
             if values[key] and not place.is_absolute() and not place.exists():
                 values[key] = str(self.root / place)
         return values
+
+    def weights_digest(self, rule: str, *keys: str) -> str:
+        """A digest of the weights files that the settings of a rule name: other weights rerun it."""
+        values = self.stage_with_weights(rule, *keys)
+        return file_digest(values[key] for key in keys if values[key])
 
     def code(self, rule: str) -> str:
         """A digest of the library code that the script of `rule` reaches: a change reruns the rule."""

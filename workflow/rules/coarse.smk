@@ -23,6 +23,7 @@ rule reconstruct_coarse:
         gpu=plan.gpus,
     params:
         settings=plan.stage_with_weights("reconstruct_coarse", "network"),
+        weights=plan.weights_digest("reconstruct_coarse", "network"),
         model_name=plan.settings.model,
         device=plan.settings.device,
         code=plan.code("reconstruct_coarse"),
@@ -205,6 +206,7 @@ rule train_coarse:
         gpu=plan.gpus * plan.settings.train_coarse.processes,
     params:
         settings=plan.stage_with_weights("train_coarse", "start", "identity_network"),
+        weights=plan.weights_digest("train_coarse", "start", "identity_network"),
         model_name=plan.settings.model,
         folder=f"{RESULTS}/coarse/train_coarse/run",
         device=plan.settings.device,

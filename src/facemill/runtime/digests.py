@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -21,6 +22,19 @@ def code_digest(script: str | Path, source: str | Path) -> str:
         total.update(path.relative_to(source).as_posix().encode())
         total.update(hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()[:16]
+
+
+def file_digest(paths: Iterable[str | Path]) -> str:
+    """A digest of the contents of files; one that is still to be made counts as empty."""
+    total = hashlib.sha256()
+    for path in map(Path, paths):
+        total.update(_content_digest(path, path.stat().st_mtime_ns) if path.is_file() else bytes(32))
+    return total.hexdigest()[:16]
+
+
+@cache
+def _content_digest(path: Path, _modified: int) -> bytes:
+    return hashlib.sha256(path.read_bytes()).digest()
 
 
 def library_modules(script: Path, source: Path) -> set[Path]:
