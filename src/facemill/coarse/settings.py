@@ -57,7 +57,7 @@ class LandmarkStageSettings(Settings):
         description="as how many independent points dense landmarks count: errors of neighbours go together",
     )
     beside_dense: float = Field(
-        4.0, gt=0, description="factor of the 68 landmarks' noise where there are dense landmarks too"
+        2.0, gt=0, description="factor of the 68 landmarks' noise where there are dense landmarks too"
     )
     pose_iterations: int = Field(12, ge=1, description="iterations for the pose alone")
     iterations: int = Field(25, ge=1, description="iterations for pose and shape")
