@@ -43,7 +43,7 @@ from facemill.runtime.tables import OK
 
 RESOURCES = Path(__file__).resolve().parents[2] / "resources"
 SIDE = 336
-SETTINGS = CoarseSettings()
+SETTINGS = CoarseSettings(network="resources/weights/coarse.safetensors")
 
 
 def studio_light() -> torch.Tensor:
