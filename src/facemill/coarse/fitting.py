@@ -118,7 +118,7 @@ class Fitter:
         return FitResult(coefficients, landmark_error(decoded.landmarks, target.landmarks), error, {})
 
     def _as_fitted(self, photos: FacePhotos, coefficients: Coefficients) -> FacePhotos:
-        """`photos` whose landmarks are where dense landmarks say, which know better than the 68 detected."""
+        """`photos` with the landmarks of the landmark stage, which has weighed detected and dense ones."""
         with torch.no_grad():
             landmarks = self.photometric_stage.decoder(coefficients).landmarks
         return replace(photos, landmarks=landmarks, confidence=torch.ones_like(photos.confidence))
