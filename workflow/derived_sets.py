@@ -133,6 +133,7 @@ def _now_pictures(folder: Path, task: Any) -> Iterator[ListedPhoto]:
             case.name.replace("/", "_"),
             os.path.relpath(path, folder),
             None if box is None else os.path.relpath(box, folder),
+            case.subject,
         )
 
 
@@ -147,6 +148,7 @@ def _synthetic_pictures(scans: Any, task: Any) -> Iterator[ListedPhoto]:
                     case.name.replace("/", "_"),
                     f"iphone_pictures/{case.picture}",
                     f"detected_face/{case.name}.npy",
+                    case.subject,
                 )
 
 

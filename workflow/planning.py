@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import people_sets
 import yaml
 from derived_sets import COARSE, DataSet, data_set, folder_of, made_by, plan_derived_set, set_name, set_names
 
@@ -39,9 +40,9 @@ def open_plan(root: Path, given: Mapping[str, Any], files: Iterable[Any], may_li
     """The plan of this call of Snakemake; ends the program with a readable message when it cannot work."""
     try:
         plan = Plan(root, read_configuration(root, given, files), may_list)
-        for name in plan.settings.photos:
+        people_sets.check_people(plan.settings, plan.derived_sets)
+        for name in (*plan.settings.photos, *plan.settings.people):
             plan.set_plan(name)
-        plan.derived_sets  # noqa: B018  (their names must be free)
     except FacemillError as error:
         sys.exit(f"{type(error).__name__}: {error}")
     return plan
@@ -74,18 +75,26 @@ class Plan:
         return {name: self.set_plan(name) for name in self.settings.photos}
 
     @cached_property
+    def people(self) -> dict[str, PhotoPlan]:
+        """The plan of each set of people that the configuration lists."""
+        return {name: self.set_plan(name) for name in self.settings.people}
+
+    @cached_property
     def derived_sets(self) -> list[str]:
         """Photo sets of the pictures that evaluations ask for; they are planned when a rule needs them."""
         return set_names(self.settings)
 
     def set_plan(self, name: str) -> PhotoPlan:
-        """The plan of a photo set, listed or derived."""
+        """The plan of a photo set: of photos, of people, or derived."""
         if name not in self._set_plans:
             place = Path(self.results, "photos", name, "plan")
             if not self.may_list:
                 self._set_plans[name] = read_plan(place)
             elif name in self.derived_sets:
                 self._set_plans[name] = plan_derived_set(self.settings, name, place)
+            elif name in self.settings.people:
+                folder = self.folder(name)
+                self._set_plans[name] = people_sets.plan_people_set(self.settings, name, folder, place)
             else:
                 size = self.settings.photos[name].shard_size
                 self._set_plans[name] = plan_photo_set(name, self.folder(name), place, size)
@@ -95,7 +104,11 @@ class Plan:
         """The photo folder of a set: relative paths are looked up here first, then in the repository."""
         if name in self.derived_sets:
             return folder_of(self.settings, name)
-        folder = Path(self.settings.photos[name].folder).expanduser()
+        if name in self.settings.people:
+            given = people_sets.folder_of(self.settings, name)
+        else:
+            given = self.settings.photos[name].folder
+        folder = Path(given).expanduser()
         if not folder.is_absolute() and not folder.exists() and (self.root / folder).exists():
             folder = self.root / folder
         return str(folder)
@@ -181,6 +194,8 @@ class Plan:
 
     def pictures_made_by(self, name: str) -> list[str]:
         """Files of this run that the photos of a set wait for; none for photos that lie on disk."""
+        if name in self.settings.people:
+            return people_sets.made_by(self.settings, name)
         return made_by(self.settings, name) if name in self.derived_sets else []
 
     def source(self, kind: str, name: str) -> str:
@@ -277,10 +292,11 @@ class Plan:
 
     def is_synthetic(self, name: str) -> bool:
         """Whether a set to train on is one of `synthesis.photos`, not a photo set."""
-        if name in self.sets or name in self.settings.synthesis.photos:
-            return name not in self.sets
-        known = ", ".join([*self.sets, *self.settings.synthesis.photos]) or "none"
-        sys.exit(f"train_coarse names {name}, which is neither in photos nor in synthesis.photos: {known}")
+        listed = [*self.settings.photos, *self.settings.people]
+        if name in listed or name in self.settings.synthesis.photos:
+            return name not in listed
+        known = ", ".join([*listed, *self.settings.synthesis.photos]) or "none"
+        sys.exit(f"train_coarse names {name}, which is not in photos, people or synthesis.photos: {known}")
 
     def training_files(self, wildcards: Any) -> dict[str, Any]:
         """What `pack_training` reads of one shard of a set."""

@@ -27,6 +27,7 @@ from facemill.photos.settings import (
     DetectSettings,
     IndexSettings,
     LandmarkSettings,
+    PeopleSet,
     PhotoSet,
     SkinSettings,
     SplitSettings,
@@ -40,6 +41,8 @@ from facemill.synthesis.settings import (
     SynthesizePhotosSettings,
     SynthesizeScansSettings,
 )
+
+_SETS: dict[str, type[BaseModel]] = {"photos": PhotoSet, "people": PeopleSet}
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
@@ -61,6 +64,9 @@ class Configuration(BaseModel):
     photos: dict[Name, PhotoSet] = Field(
         default_factory=lambda: {"portraits": PhotoSet(folder="resources/photos")},
         description="photo sets: name → folder of photos; {} means none",
+    )
+    people: dict[Name, PeopleSet] = Field(
+        default_factory=dict, description="several photos of each of several people: name → where they are"
     )
     synthesis: SynthesisTasks = SynthesisTasks()
     evaluation: EvaluationTasks = EvaluationTasks()
@@ -96,16 +102,17 @@ class Configuration(BaseModel):
 def check_configuration(values: Mapping[str, Any]) -> Configuration:
     """Check what the user wrote; absent keys take their defaults.
 
-    `photos` may be the path of one folder: it becomes one set named after the folder.
+    `photos` may be the path of one folder: it becomes one set named after the folder; `people` likewise.
 
     Raises:
         ConfigurationError: naming each wrong key, what was expected and found, and the nearest known key.
     """
     values = dict(values)
-    if isinstance(values.get("photos"), str):
-        folder = Path(values["photos"]).expanduser()
-        name = re.sub(r"[^A-Za-z0-9_-]+", "_", folder.resolve().name).strip("_-") or "photos"
-        values["photos"] = {name: {"folder": str(folder)}}
+    for key in _SETS:
+        if isinstance(values.get(key), str):
+            folder = Path(values[key]).expanduser()
+            name = re.sub(r"[^A-Za-z0-9_-]+", "_", folder.resolve().name).strip("_-") or key
+            values[key] = {name: {"folder": str(folder)}}
     try:
         return Configuration.model_validate(values)
     except ValidationError as error:
@@ -150,6 +157,6 @@ def _known_keys(place: list[str]) -> list[str]:
         annotation = field.annotation if field else None
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             model = annotation
-        elif part == "photos" or model is PhotoSet:
-            model = PhotoSet
+        elif part in _SETS or model in _SETS.values():
+            model = _SETS.get(part, model)
     return sorted(model.model_fields)

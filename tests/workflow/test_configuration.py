@@ -10,9 +10,10 @@ from workflow.running import ROOT, run_snakemake
 
 sys.path.insert(0, str(ROOT / "workflow"))
 
-from planning import Plan, read_configuration
+from planning import Plan, open_plan, read_configuration
 
 from facemill.configuration import Configuration, check_configuration
+from facemill.photos.plan import read_manifest
 from facemill.runtime.errors import ConfigurationError
 
 
@@ -90,6 +91,61 @@ def test_unusable_folder_ends_before_any_job(tmp_path: Path, make, words):
     assert f"photos.mine.folder: {folder}" in run.output
     assert words in run.output
     assert "Traceback" not in run.output and "Job stats" not in run.output
+
+
+@pytest.mark.parametrize(
+    ("configuration", "words"),
+    [
+        ({"people": {"a": {"folder": "nowhere"}}}, "people.a.folder: nowhere"),
+        ({"people": {"mine": {"folder": "in"}}}, "people.mine\n"),
+        ({"people": {"train_image_set": {"folder": "in"}}}, "which a rule has"),
+        ({"people": {"a": {"photos": "synthesis.photos.made"}}}, "no synthesis.photos in the"),
+        (
+            {"people": {"a": {"photos": "synthesis.photos.m"}}, "synthesis": {"photos": {"m": {}}}},
+            "set synthesis.photos.m.framing to portrait",
+        ),
+        ({"people": {"a": {"foldr": "x"}}}, "did you mean folder?"),
+        ({"people": {"a": {"folder": "x", "photos": "synthesis.photos.m"}}}, "give one of folder and photos"),
+        ({"people": {"a": {}}}, "give one of folder and photos; given: none"),
+    ],
+)
+def test_people_who_cannot_be_are_an_error(tmp_path: Path, monkeypatch, configuration, words, capsys):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("mine", "in/ann"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "1.jpg").write_text("x")
+    given = {"run": "x", "photos": {"mine": {"folder": "mine"}}, **configuration}
+    with pytest.raises(SystemExit) as caught:
+        open_plan(ROOT, given, ["mine.yaml"], may_list=True)
+    assert str(caught.value).startswith("ConfigurationError: ") and words in str(caught.value)
+
+
+def test_people_are_planned_from_folders_and_from_photos_that_will_be_made(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in" / "ann").mkdir(parents=True)
+    (tmp_path / "in" / "ann" / "1.jpg").write_text("x")
+    task = {"framing": "portrait", "identities": 3, "photos_per_identity": 4, "views_per_sitting": 2}
+    configuration = {
+        "run": "x",
+        "photos": {},
+        "people": {"mine": {"folder": "in"}, "made": {"photos": "synthesis.photos.m", "shard_size": 6}},
+        "synthesis": {"photos": {"m": {**task, "shard_size": 2, "split": "val"}}},
+    }
+    plan = open_plan(ROOT, configuration, ["mine.yaml"], may_list=True)
+    assert list(plan.people) == ["mine", "made"] and plan.sets == {}
+    assert plan.folder("mine") == "in" and plan.pictures_made_by("mine") == []
+    place = "results/x/synthesis/photos/m/synthesize_photos"
+    assert plan.folder("made") == place
+    assert plan.pictures_made_by("made") == [f"{place}/0000.parquet", f"{place}/0001.parquet"]
+    made = plan.people["made"]
+    photos = [photo for shard in made.shards for photo in read_manifest(made.manifest(shard))[1]]
+    found = {(photo.photo, photo.file, photo.person, photo.sitting) for photo in photos}
+    assert len(photos) == 12 and made.count == 12
+    assert ("person_000001_01", "0000/person_000001_01.jpg", "person_000001", "00") in found
+    assert ("person_000021_02", "0001/person_000021_02.jpg", "person_000021", "01") in found
+    again = open_plan(ROOT, configuration, ["mine.yaml"], may_list=False)  # a job on another machine
+    assert again.people == plan.people
+    assert not again.is_synthetic("mine") and again.is_synthetic("m")
 
 
 def test_unknown_key_ends_before_any_job(tmp_path: Path):

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "src"))
 
 from facemill.configuration import Configuration  # noqa: E402  (needs the path above)
-from facemill.photos.settings import PhotoSet  # noqa: E402
+from facemill.photos.settings import PeopleSet, PhotoSet  # noqa: E402
 
 YAML_HEADER = """\
 # What plain `snakemake` runs: the demo's photographs, without the training of config/demo.yaml. Every key is
@@ -94,10 +94,12 @@ def readme() -> str:
         if not is_section(field):
             default = "the demo's photos" if name == "photos" else f"`{json.dumps(values[name])}`"
             lines.append(f"| `{name}` | {default} | {escaped(field)} |")
-    photo_set = {
-        name: field.default for name, field in PhotoSet.model_fields.items() if not field.is_required()
-    }
-    lines += ["", "## photos.<set>", "", *table(PhotoSet, photo_set)]
+    sets: tuple[tuple[str, type[BaseModel]], ...] = (("photos", PhotoSet), ("people", PeopleSet))
+    for key, model in sets:
+        defaults = {
+            name: field.default for name, field in model.model_fields.items() if not field.is_required()
+        }
+        lines += ["", f"## {key}.<set>", "", *table(model, defaults)]
     for name, field in Configuration.model_fields.items():
         if is_section(field):
             inner: Any = field.annotation

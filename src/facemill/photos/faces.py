@@ -25,6 +25,8 @@ COLUMNS = [
     "skin_share",
     "format",
     "bytes",
+    "person",
+    "sitting",
 ]
 
 

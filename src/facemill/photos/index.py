@@ -12,7 +12,19 @@ from facemill.photos.settings import IndexSettings
 from facemill.runtime.errors import PhotoError
 from facemill.runtime.tables import OK, map_photos
 
+PLANNED_COLUMNS = [
+    "photo",
+    "file",
+    "status",
+    "reason",
+    "shard",
+    "points_file",
+    "version",
+    "person",
+    "sitting",
+]
 COLUMNS = ("width", "height", "format", "bytes")
+NO_PHOTO = "no_photo"
 
 
 def index_photos(manifest: str | Path, folder: str | Path, settings: IndexSettings) -> pd.DataFrame:
@@ -25,9 +37,9 @@ def index_photos(manifest: str | Path, folder: str | Path, settings: IndexSettin
         folder: the photo folder; it is not listed.
     Returns:
         columns `photo`, `file`, `status`, `reason`, `shard`, `points_file` (the user's points;
-        empty when there are none), `version` (changes with the photo or its points), `width` and `height`
-        (upright, pixels), `format` (Pillow's name), `bytes`.
-        Statuses: `ok`, `unreadable`, `too_small`, `too_large`.
+        empty when there are none), `version` (changes with the photo or its points), `person`, `sitting`
+        (empty where the set does not say), `width` and `height` (upright, pixels), `format` (Pillow's name),
+        `bytes`. Statuses: `ok`, `unreadable`, `too_small`, `too_large`, `no_photo` (a folder without one).
     Raises:
         FormatError: the manifest is missing or is not one.
     """
@@ -36,16 +48,17 @@ def index_photos(manifest: str | Path, folder: str | Path, settings: IndexSettin
         {
             "photo": photo.photo,
             "file": photo.file,
-            "status": OK,
-            "reason": "",
+            "status": NO_PHOTO if photo.problem else OK,
+            "reason": photo.problem,
             "shard": shard,
             "points_file": photo.points_file or "",
             "version": photo.version,
+            "person": photo.person,
+            "sitting": photo.sitting,
         }
         for photo in photos
     ]
-    names = ["photo", "file", "status", "reason", "shard", "points_file", "version"]
-    table = pd.DataFrame(rows, columns=names)
+    table = pd.DataFrame(rows, columns=PLANNED_COLUMNS)
     table = map_photos(table, partial(_measure, folder=Path(folder), settings=settings), COLUMNS)
     return table.astype({"width": "Int64", "height": "Int64", "bytes": "Int64"})
 

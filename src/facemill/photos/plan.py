@@ -10,7 +10,7 @@ import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -62,12 +62,17 @@ class PlannedPhoto(NamedTuple):
         points_file: file with the user's facial points, or with a detector's box (`.npy`), relative to the
             photo folder, or None.
         version: changes whenever the photo or its points file changes.
+        person: whom it shows, and `sitting`: on which occasion; empty where the set does not say.
+        problem: why this entry of the folder holds no photo (an empty folder, …); else empty.
     """
 
     photo: str
     file: str
     points_file: str | None
     version: str
+    person: str = ""
+    sitting: str = ""
+    problem: str = ""
 
 
 def plan_photo_set(name: str, folder: str | Path, plan_folder: str | Path, shard_size: int) -> PhotoPlan:
@@ -217,9 +222,9 @@ def _list_folder(name: str, folder: Path) -> dict[str, str]:
     try:
         with os.scandir(folder) as listing:
             for entry in listing:
-                suffix = _split_suffix(entry.name)[1]
+                suffix = split_suffix(entry.name)[1]
                 if suffix in IMAGE_SUFFIXES or suffix == ".txt":
-                    versions[entry.name] = _version(entry)
+                    versions[entry.name] = entry_version(entry)
                 else:
                     others[suffix or "no suffix"] += 1
     except FileNotFoundError as error:
@@ -243,17 +248,18 @@ def _list_folder(name: str, folder: Path) -> dict[str, str]:
         with os.scandir(detections) as listing:
             for entry in listing:
                 if entry.name.lower().endswith(".txt"):
-                    versions[f"{DETECTIONS}/{entry.name}"] = _version(entry)
+                    versions[f"{DETECTIONS}/{entry.name}"] = entry_version(entry)
     return versions
 
 
-def _split_suffix(name: str) -> tuple[str, str]:
+def split_suffix(name: str) -> tuple[str, str]:
     """Stem and lower-case suffix; a name that only starts with dots has no suffix."""
     stem, _, suffix = name.rpartition(".")
     return (stem, f".{suffix.lower()}") if stem.strip(".") else (name, "")
 
 
-def _version(entry: os.DirEntry[str]) -> str:
+def entry_version(entry: os.DirEntry[str]) -> str:
+    """Changes whenever the entry of a folder changes; a link's target counts."""
     try:
         state = entry.stat()
     except OSError:  # a broken link: what can change is the link itself
@@ -264,9 +270,9 @@ def _version(entry: os.DirEntry[str]) -> str:
 def _planned_photos(versions: dict[str, str]) -> list[tuple[str, PlannedPhoto]]:
     """Each photo with its safe stem, in the order of the file names."""
     files = sorted(file for file in versions if "/" not in file and not file.lower().endswith(".txt"))
-    stems = [_split_suffix(file)[0] for file in files]
+    stems = [split_suffix(file)[0] for file in files]
     safe_stems = [safe_key(stem) for stem in stems]
-    keys = _unique_keys(files, safe_stems)
+    keys = unique_keys(safe_stems, [safe_key(file) for file in files])
     photos = []
     for file, stem, safe_stem, key in zip(files, stems, safe_stems, keys, strict=True):
         version, points = versions[file], None
@@ -278,24 +284,31 @@ def _planned_photos(versions: dict[str, str]) -> list[tuple[str, PlannedPhoto]]:
     return photos
 
 
-def _unique_keys(files: list[str], safe_stems: list[str]) -> list[str]:
-    """Stems where they are unique; else file names; else file names with a number."""
-    counts = Counter(safe_stems)
-    keys: dict[str, str] = {}
+def unique_keys(wanted: Sequence[str], fallbacks: Sequence[str]) -> list[str]:
+    """The wanted keys where they are unique; else the fallbacks; else the fallbacks with a number.
+
+    A key that a further face of another photo could have (`<photo>_face2`) counts as taken.
+
+    >>> unique_keys(["a", "b", "b"], ["a.jpg", "b.jpg", "b.png"])
+    ['a', 'b.jpg', 'b.png']
+    """
+    counts = Counter(wanted)
+    keys: dict[int, str] = {}
     used: set[str] = set()
-    for file, key in zip(files, safe_stems, strict=True):
+    for place, key in enumerate(wanted):
         further = _FURTHER_FACE.fullmatch(key) if "_face" in key else None
         if counts[key] == 1 and not (further and further[1] in counts):
-            keys[file] = key
+            keys[place] = key
             used.add(key)
-    for file in files:
-        if file not in keys:
-            keys[file] = _free_key(safe_key(file), used)
-            used.add(keys[file])
-    return [keys[file] for file in files]
+    for place, key in enumerate(fallbacks):
+        if place not in keys:
+            keys[place] = free_key(key, used)
+            used.add(keys[place])
+    return [keys[place] for place in range(len(wanted))]
 
 
-def _free_key(key: str, used: set[str]) -> str:
+def free_key(key: str, used: Container[str]) -> str:
+    """`key`, or the first of key-2, key-3, … that is not used."""
     number, free = 1, key
     while free in used:
         number += 1

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from facemill.runtime.settings import Settings
 
@@ -59,6 +59,33 @@ class PhotoSet(Settings):
         ge=1,
         description="Photos per shard (one job each) at the first plan; shards may grow to twice that.",
     )
+
+
+class PeopleSet(Settings):
+    """Several photos of each of several people: one of `folder` and `photos`."""
+
+    folder: str | None = Field(
+        default=None,
+        description="Folder with a folder of photos per person; a folder inside a person's is a sitting.",
+    )
+    photos: str | None = Field(
+        default=None,
+        pattern=r"^synthesis\.photos\.[A-Za-z0-9][A-Za-z0-9_-]*$",
+        description="`synthesis.photos.<name>`: the synthetic portraits of this name in the same "
+        "configuration, which are taken first.",
+    )
+    shard_size: int = Field(
+        default=64,
+        ge=1,
+        description="Photos per shard (one job each) at the first plan; a person's photos stay together.",
+    )
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> "PeopleSet":
+        given = [name for name in ("folder", "photos") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"give one of folder and photos; given: {', '.join(given) or 'none'}")
+        return self
 
 
 class IndexSettings(Settings):

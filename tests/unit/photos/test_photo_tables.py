@@ -49,6 +49,14 @@ def test_faces_of_one_photo_stay_together():
     assert not set(split.train["file"]) & set(split.val["file"])
 
 
+def test_photos_of_one_person_stay_together_and_strangers_do_not_count_as_one():
+    people = [f"p{number // 20}" for number in range(400)] + [""] * 100
+    split = split_dataset([shard(*PHOTOS[:500], person=people)], SplitSettings(val_share=0.5))
+    whose = dict(zip(PHOTOS[:500], people, strict=True))
+    train, val = ({whose[photo] for photo in part["photo"]} for part in split)
+    assert train & val == {""} and len(train) > 5 and len(val) > 5
+
+
 @pytest.mark.parametrize(("share", "train", "val"), [(0.0, 2, 0), (1.0, 0, 2)])
 def test_extremes_and_failed_photos(share, train, val):
     tables = [shard("a", "b"), shard("c", status="no_face"), shard()]
