@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ FACE_HEIGHT = 190.0  # millimetres from chin to the top of the forehead, for fra
 _FULL_FRAME = 36.0  # millimetres: width of the film that focal lengths are quoted for
 _ASPECTS = ((3, 4), (2, 3), (1, 1), (4, 3), (4, 5), (9, 16))
 _ASPECT_SHARES = (0.34, 0.18, 0.16, 0.14, 0.10, 0.08)
+_VIEW_STEPS = (15.0, 30.0)  # degrees between neighbouring views of a sitting
 _SHORTEST, _LONGEST = 22.0, 200.0  # focal lengths of cameras that people have
 
 
@@ -99,6 +100,25 @@ def random_portrait(
         random.normal(0, [0.12 * width, 0.08 * height]), -np.maximum(room, 0), np.maximum(room, 0)
     )
     return place_camera(angles, distance, focal_pixels, (height, width), (float(drift[0]), float(drift[1])))
+
+
+def yaws_of_views(random: np.random.Generator, yaw: float, count: int, limit: float) -> NDArray[np.float64]:
+    """Turns (count,), ascending, degrees, under which a camera sees a sitting head while it moves around it.
+
+    Equal steps, 15 to 30 degrees drawn once, less where 2 `limit` have no room for them; their middle is
+    `yaw`, moved as far as `limit` asks.
+    """
+    step = min(float(random.uniform(*_VIEW_STEPS)), 2 * limit / max(count - 1, 1))
+    room = limit - step * (count - 1) / 2
+    return np.clip(yaw, -room, room) + step * (np.arange(count) - (count - 1) / 2)
+
+
+def turned_view(view: View, yaw: float) -> View:
+    """The same camera at the same distance, moved around the head until its turn is `yaw` degrees."""
+    angles = torch.deg2rad(torch.tensor([view.pitch, yaw, view.roll], dtype=torch.float64))
+    flip = torch.diag(torch.tensor([1.0, -1.0, -1.0], dtype=torch.float64))
+    camera = replace(view.camera, rotation=flip @ matrix_from_euler_deep3d(angles))
+    return replace(view, camera=camera, yaw=yaw)
 
 
 def place_camera(

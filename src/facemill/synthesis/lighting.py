@@ -84,11 +84,16 @@ def random_lights(random: np.random.Generator, kind: str | None = None) -> Light
     return _MAKERS[kind](random)
 
 
-def harmonics_of(lights: Lights, gains: NDArray, gamma: float) -> NDArray[np.float64]:
+def harmonics_of(
+    lights: Lights, gains: NDArray, gamma: float, turn: NDArray | None = None
+) -> NDArray[np.float64]:
     """Deep3DFaceRecon's 27 numbers that come nearest to this light without shadows, file values.
 
     colour = albedo (Y(n) . (g + (0.8, 0, ...))) is fitted, by least squares over the front half of the
     sphere, to what the camera makes of the light: (gains x diffuse)^(1 / gamma). Channel by channel, 9 each.
+
+    Args:
+        turn: (3, 3), takes directions of the frame that is asked for to that of the lights; None: the same.
     """
     import torch
 
@@ -96,7 +101,8 @@ def harmonics_of(lights: Lights, gains: NDArray, gamma: float) -> NDArray[np.flo
 
     normals = _FRONT
     basis = harmonics_basis(torch.from_numpy(normals)).numpy()
-    target = np.clip(lights.diffuse(normals) * gains, 1e-6, None) ** (1 / gamma)
+    seen = normals if turn is None else normals @ turn.T
+    target = np.clip(lights.diffuse(seen) * gains, 1e-6, None) ** (1 / gamma)
     solution = np.linalg.lstsq(basis, target, rcond=None)[0]
     solution[0] -= AMBIENT
     return np.ascontiguousarray(solution.T).ravel()

@@ -41,6 +41,7 @@ class _Taken:
 
     photo: str
     person: Person
+    sitting_name: str
     sitting: Sitting
     view: View
     photograph: Photograph
@@ -55,8 +56,8 @@ def synthesize_photos(
 ) -> tuple[pd.DataFrame, dict[str, NDArray]]:
     """Photograph the people of one shard.
 
-    A photograph depends on the seed, the person, its number and the settings alone: not on the shard, and
-    not on what other processes do.
+    A photograph depends on the seed, the person, its number and the settings alone: not on the shard, not on
+    the other views of its sitting, and not on what other processes do.
 
     Args:
         shard: its number, as text.
@@ -116,9 +117,13 @@ def _photographs(
         sitter = studies.prepare(person)
         for count in range(task.photos_per_identity):
             photo = f"{person.name}_{count:02d}"
-            random = generator_of(settings.seed, "photo", photo)
-            sitting, view, picture = studies.take(sitter, random)
-            yield _Taken(photo, person, sitting, view, picture)
+            number, place = divmod(count, task.views_per_sitting)
+            own = generator_of(settings.seed, "photo", photo)
+            shared = own
+            if task.views_per_sitting > 1:
+                shared = generator_of(settings.seed, "sitting", f"{person.name}_{number:02d}")
+            sitting, view, picture = studies.take(sitter, shared, place, own)
+            yield _Taken(photo, person, f"{number:02d}", sitting, view, picture)
 
 
 def _write_pictures(folder: Path, taken: _Taken, task: PhotoTask) -> None:
@@ -184,6 +189,7 @@ def _row(taken: _Taken, task: PhotoTask, shard: str) -> dict[str, Any]:
         "landmark_score": 1.0,
         "skin_share": float((picture.labels == SKIN).mean()) if task.framing == "crop" else float("nan"),
         "person": taken.person.name,
+        "sitting": taken.sitting_name,
         "split": taken.person.split,
         "yaw": view.yaw,
         "pitch": view.pitch,

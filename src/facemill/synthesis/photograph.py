@@ -35,12 +35,15 @@ class Scene:
         view: camera and pose.
         lights: of the place.
         sensor: of the camera.
+        lights_view: in whose posed head frame the lights are given, and where exposure and white balance were
+            measured; None: `view`. Views of one sitting share it.
     """
 
     layers: Sequence[Layer]
     view: View
     lights: Lights
     sensor: Sensor
+    lights_view: View | None = None
 
 
 @dataclass(frozen=True)
@@ -116,8 +119,9 @@ def photograph(
     low, high = _BEHIND.get(scene.lights.kind, (0.5, 1.5))
     background = linear_of(random_background(random, view.size))
     background *= (random.uniform(low, high) * metered).astype(np.float32)
-    drawing = draw(whole, view, scene.lights, background)
+    drawing = draw(whole, view, scene.lights, background, scene.lights_view)
     points, depths = landmarks(head.vertices, view)
+    turn = None if scene.lights_view is None else scene.lights_view.posed_from_head @ view.posed_from_head.T
     gains = gains_of(sensor, metered, _brightness(head))
     jpeg = encode_jpeg(develop(drawing.light, gains, sensor, random), sensor)
     return Photograph(
@@ -130,7 +134,7 @@ def photograph(
         visible68=_visible(drawing, points, depths),
         dense_landmarks=dense_landmarks(head.vertices, landmarks.dense, view.camera),
         camera=view.camera,
-        lighting=harmonics_of(scene.lights, gains, GAMMA),
+        lighting=harmonics_of(scene.lights, gains, GAMMA, turn),
     )
 
 

@@ -41,14 +41,25 @@ class Drawing:
     nearest: NDArray[np.float32]
 
 
-def draw(layer: Layer, view: View, lights: Lights, background: NDArray[np.float32]) -> Drawing:
-    """Draw one picture; background: (H, W, 3), linear."""
+def draw(
+    layer: Layer,
+    view: View,
+    lights: Lights,
+    background: NDArray[np.float32],
+    lights_view: View | None = None,
+) -> Drawing:
+    """Draw one picture.
+
+    Args:
+        background: (H, W, 3), linear.
+        lights_view: in whose posed head frame the lights are given; None: `view`.
+    """
     height, width = view.size
     finer = (height * SAMPLES, width * SAMPLES)
     fragments = _fragments(layer, view, finer)
     wanted = seen_vertices(fragments.triangle_ids[0], layer.triangles, len(layer.vertices))
     eye = view.camera.centre.numpy().astype(np.float32)
-    shining = lights_at_head(lights, view)
+    shining = lights_at_head(lights, lights_view or view)
     lit = _lit(layer, shining, lights, wanted)
     colours = np.zeros_like(layer.vertices)
     shade_vertices(

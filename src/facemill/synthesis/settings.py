@@ -42,6 +42,13 @@ class PhotoTask(Settings):
     first: int = Field(default=0, ge=0, description=FIRST_WORDS)
     identities: int = Field(default=100, ge=1, description="People.")
     photos_per_identity: int = Field(default=4, ge=1, le=1000, description="Photographs of each.")
+    views_per_sitting: int = Field(
+        default=1,
+        ge=1,
+        le=100,
+        description="Photographs in a row that share expression, light, clothes and exposure while the "
+        "camera moves around the head; 1: each has its own.",
+    )
     shard_size: int = Field(default=25, ge=1, description="People per shard (one job each).")
     framing: Literal["crop", "portrait"] = Field(
         default="crop",

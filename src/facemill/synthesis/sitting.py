@@ -13,7 +13,14 @@ from facemill.geometry.rotation import matrix_from_euler_deep3d
 from facemill.synthesis.accessories import Chances, random_accessories
 from facemill.synthesis.accessory import HAIR
 from facemill.synthesis.body import Body, Studio
-from facemill.synthesis.camera import View, crop_view, random_angles, random_portrait
+from facemill.synthesis.camera import (
+    View,
+    crop_view,
+    random_angles,
+    random_portrait,
+    turned_view,
+    yaws_of_views,
+)
 from facemill.synthesis.expressions import EXPRESSIONS, random_expression
 from facemill.synthesis.identities import Person
 from facemill.synthesis.layers import Layer
@@ -62,21 +69,27 @@ class Photographer:
         chances: Chances,
         random: np.random.Generator,
         with_depth: bool = False,
+        own: np.random.Generator | None = None,
+        sitting_view: View | None = None,
     ) -> tuple[tuple[str, ...], str, Photograph]:
         """Take one photograph.
 
         Args:
             vertices: (V, 3) of the person with an expression.
             chances: of what is worn; shoulders are made here, so its `top` should be 0.
+            random: of the sitting; own: of the background and the noise, None: `random`.
+            sitting_view: the middle view of the sitting, which light, exposure and shoulders go by; None:
+                `view`.
         Returns:
             names of what is worn or held before the head, the kind of light, and the photograph.
         """
         worn = random_accessories(self.studio.population, body.person, vertices, random, chances, body.hair)
         head = body.posed(vertices, worn)
-        layers = [head, self._torso(head, body, view, random), *map(body.dressed, worn)]
+        layers = [head, self._torso(head, body, sitting_view or view, random), *map(body.dressed, worn)]
         lights = random_lights(random)
         sensor = random_sensor(random, lights.kind in _DIM, view.scaled(1.0))
-        picture = photograph(self.landmarks, Scene(layers, view, lights, sensor), random, with_depth)
+        scene = Scene(layers, view, lights, sensor, sitting_view)
+        picture = photograph(self.landmarks, scene, own or random, with_depth)
         return tuple(thing.name for thing in worn if thing.label != HAIR), lights.kind, picture
 
     def _torso(self, head: Layer, body: Body, view: View, random: np.random.Generator) -> Layer:
@@ -104,8 +117,18 @@ class Studies:
         """What all photographs of a person share."""
         return self.studio.body(person)
 
-    def take(self, body: Body, random: np.random.Generator) -> tuple[Sitting, View, Photograph]:
-        """Take one photograph."""
+    def take(
+        self, body: Body, random: np.random.Generator, place: int = 0, own: np.random.Generator | None = None
+    ) -> tuple[Sitting, View, Photograph]:
+        """Take one photograph.
+
+        Args:
+            random: of the sitting, in its first state for each of its views; what is drawn from it (all but
+                what `own` is for) is the same in all of them.
+            place: which of the sitting's `views_per_sitting` views, by ascending yaw.
+            own: of this photograph: where the crop lies, background, noise. None: `random`.
+        """
+        own = random if own is None else own
         task, settings = self.task, self.settings
         kind = str(random.choice(_KINDS, p=_KIND_SHARES))
         if kind == "named":
@@ -117,12 +140,17 @@ class Studies:
         )
         longer = _WHOLE if task.framing == "crop" else task.size
         view = random_portrait(random, angles, longer, settings.nearest, settings.farthest)
+        middle = None
+        if task.views_per_sitting > 1:
+            yaws = yaws_of_views(random, view.yaw, task.views_per_sitting, task.yaw_limit)
+            middle = turned_view(view, float(yaws.mean()))
+            view = turned_view(view, float(yaws[place]))
         if task.framing == "crop":
             points = five_of_68(self.photographer.landmarks(vertices, view)[0])
-            points += random.normal(0, settings.point_noise, points.shape) * view.scaled(1.0)
+            points += own.normal(0, settings.point_noise, points.shape) * view.scaled(1.0)
             view = crop_view(view, points, task.size)
         occluders, light, picture = self.photographer.take(
-            body, vertices, view, _chances(settings.accessories), random, task.depth
+            body, vertices, view, _chances(settings.accessories), random, task.depth, own, middle
         )
         return Sitting(kind, strengths, occluders, light), view, picture
 

@@ -15,6 +15,7 @@ from facemill.geometry.camera import Camera, project
 from facemill.geometry.image import transform_points
 from facemill.models.head import load_head
 from facemill.photos.settings import AlignSettings
+from facemill.rendering.lighting import shade
 from facemill.runtime.files import load_arrays, save_arrays
 from facemill.runtime.tables import read_table, write_table
 from facemill.synthesis.accessory import SKIN
@@ -30,6 +31,7 @@ CHAIN = PhotoTask(
 )
 BARE = SynthesizePhotosSettings(accessories=0.0, pitch_deviation=2.0)
 PORTRAITS = PhotoTask(split="val", identities=1, photos_per_identity=2, framing="portrait", size=400)
+SITTINGS = PhotoTask(identities=2, photos_per_identity=6, views_per_sitting=3, shard_size=2, yaw_deviation=15)
 # What the photo stages hand on (docs/architecture.md).
 CHAIN_COLUMNS = (
     *("photo", "file", "points_file", "version", "status", "reason", "shard", "width", "height"),
@@ -156,6 +158,66 @@ def test_reconstruction_reads_a_shard_as_if_the_photo_stages_had_written_it(popu
     assert (table["landmark_error"] < 0.06).all()
     yaw = np.rad2deg(arrays["rotation"][:, 1])
     assert_allclose(yaw, table["yaw"], atol=6)
+
+
+@pytest.fixture(scope="module")
+def sittings(population, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sittings")
+    return folder, *make(population, SITTINGS, folder, settings=BARE)
+
+
+def test_views_of_a_sitting_differ_in_yaw_by_equal_steps_alone(sittings):
+    table = sittings[1]
+    assert table["sitting"].tolist() == ["00"] * 3 + ["01"] * 3 + ["00"] * 3 + ["01"] * 3
+    for _, views in table.groupby(["person", "sitting"]):
+        first, second = np.diff(views["yaw"])
+        assert 15 <= first <= 30 and first == pytest.approx(second, abs=1e-9)
+        for column in ("pitch", "roll", "light", "expression", "focal", "distance"):
+            assert views[column].nunique() == 1
+        assert len({tuple(row) for row in views["strengths"]}) == 1
+    assert table["pitch"].nunique() == 4
+
+
+def test_skin_has_one_colour_in_all_views_of_a_sitting(sittings):
+    """The light stays with the head, and exposure and balance with the camera: what the landmarks show
+    differs between two views by noise and gloss, between two sittings by light and exposure."""
+    folder, _, arrays = sittings
+    colours = []
+    for row, name in enumerate(arrays["photo"]):
+        picture = cv2.imread(str(folder / "0000" / f"{name}.jpg"))[..., ::-1] / 255
+        pixels = np.rint(np.clip(arrays["dense_landmarks"][row], 0, 223)).astype(int)
+        colours.append(cv2.blur(picture, (5, 5))[pixels[:, 1], pixels[:, 0]])
+
+    def difference(one: int, other: int) -> float:
+        return float(np.median(np.abs(colours[one] - colours[other]).mean(1)))
+
+    within = [difference(start + step, start + step + 1) for start in range(0, 12, 3) for step in (0, 1)]
+    between = [difference(start + view, start + 3 + view) for start in (0, 6) for view in range(3)]
+    assert np.median(within) < 0.5 * np.median(between)
+
+
+def test_the_harmonics_of_a_view_follow_the_camera(sittings):
+    """Lighting is told in each view's own posed frame: turned to one frame it is the same."""
+    arrays = sittings[2]
+    normals = torch.tensor([[0.3, 0.2, 0.93], [-0.3, -0.2, 0.93], [0.0, 0.5, 0.87]], dtype=torch.float64)
+    for start in range(0, 12, 3):
+        shaded = []
+        for row in (start, start + 1):
+            pose = torch.from_numpy(arrays["camera_from_head"][row, :, :3])
+            posed = torch.diag(torch.tensor([1.0, -1.0, -1.0], dtype=torch.float64)) @ pose
+            middle = torch.diag(torch.tensor([1.0, -1.0, -1.0], dtype=torch.float64))
+            middle = middle @ torch.from_numpy(arrays["camera_from_head"][start + 1, :, :3])
+            lighting = torch.from_numpy(arrays["lighting"][row])[None]
+            turned = normals @ middle @ posed.T
+            shaded.append(shade(torch.ones(1, 3, 3, dtype=torch.float64), turned[None], lighting))
+        assert_allclose(shaded[0], shaded[1], rtol=0.15, atol=0.05)
+
+
+def test_a_view_does_not_depend_on_the_others_of_its_sitting(population, sittings, tmp_path):
+    fewer = SITTINGS.model_copy(update={"photos_per_identity": 2, "identities": 1})
+    make(population, fewer, tmp_path, settings=BARE)
+    name = f"{sittings[1]['person'][0]}_01.jpg"
+    assert (tmp_path / "0000" / name).read_bytes() == (sittings[0] / "0000" / name).read_bytes()
 
 
 def test_the_contact_sheet_shows_every_photograph_and_its_landmarks(crops, tmp_path):
