@@ -63,8 +63,9 @@ class Fitter:
         self.camera_distance = DEEP3D_DISTANCE if bound else settings.camera_distance
         camera = deep3d_crop_camera(distance=self.camera_distance)
         self.landmark_stage = LandmarkStage(space, camera, settings.landmarks, offsets, dense_vertices)
+        photometric = settings.photometric.shortened() if settings.network else settings.photometric
         self.photometric_stage = PhotometricStage(
-            space, settings.photometric, settings.weights, offsets, self.camera_distance
+            space, photometric, settings.weights, offsets, self.camera_distance
         )
 
     def __call__(

@@ -1,5 +1,6 @@
 """Settings of `reconstruct_coarse`; no torch here, so that checking a configuration stays cheap."""
 
+from math import ceil
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -87,6 +88,12 @@ class PhotometricStageSettings(Settings):
         description="coarse to fine: pixels of the crop per rendered pixel, and steps; []: only lighting and "
         "albedo come from the pixels, in closed form, the shape from the landmarks",
     )
+    after_network: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="share of these steps behind a network, whose faces begin closer to the photo",
+    )
     learning_rate: float = Field(0.03, gt=0, description="standard deviations per step, at the start")
     final_rate: float = Field(
         0.1, gt=0, le=1, description="share of the learning rate left at the end (cosine)"
@@ -104,6 +111,13 @@ class PhotometricStageSettings(Settings):
     appearance_reduction: int = Field(
         4, ge=1, le=8, description="pixels of the crop per pixel of those rounds"
     )
+
+    def shortened(self) -> "PhotometricStageSettings":
+        """With the share `after_network` of the steps of each level, at least one."""
+        levels = [
+            level.model_copy(update={"steps": ceil(level.steps * self.after_network)}) for level in self.levels
+        ]
+        return self.model_copy(update={"levels": tuple(levels)})
 
 
 class CoarseSettings(Settings):

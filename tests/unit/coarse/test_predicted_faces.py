@@ -159,6 +159,14 @@ def test_without_levels_only_light_and_albedo_come_from_the_pixels(shard, model)
     assert 0 < np.abs(arrays["identity"] - more["identity"]).max() < 0.5
 
 
+def test_behind_a_network_the_fit_has_fewer_steps(model):
+    levels = (FittingLevel(reduction=2, steps=5), FittingLevel(reduction=1, steps=1))
+    chosen = CoarseSettings(photometric=PhotometricStageSettings(levels=levels, after_network=0.5))
+    for network, steps in (("weights.safetensors", [3, 1]), ("", [5, 1]), (None, [5, 1])):
+        fitter = Fitter(model, chosen.model_copy(update={"network": network}))
+        assert [level.steps for level in fitter.photometric_stage.settings.levels] == steps
+
+
 def test_faces_of_a_batch_are_predicted_as_alone(model, network):
     predictor = Predictor(network, model)
     crops = torch.rand(3, 224, 224, 3)
