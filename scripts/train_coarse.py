@@ -7,6 +7,7 @@ params: settings, model_name, folder (of checkpoints and logs; it stays when the
 
 from facemill.coarse.training.train import TrainingFiles, TrainingOutputs, held_out_photos, train_coarse
 from facemill.coarse.training_settings import TrainSettings
+from facemill.evaluation.shape_protocol import protocol_distances
 from facemill.models.files import load_model
 from facemill.runtime.devices import choose_device, use_threads
 from facemill.runtime.logs import log_to
@@ -30,4 +31,5 @@ train_coarse(
         summary=snakemake.output.summary,
     ),
     device=choose_device(snakemake.params.device),
+    protocol=protocol_distances,
 )

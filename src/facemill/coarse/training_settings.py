@@ -141,5 +141,10 @@ class TrainSettings(Settings):
     log_interval: int = Field(20, ge=1, description="steps between two rows of the log")
     validation_interval: int = Field(1000, ge=1, description="steps between validations")
     validation_images: int = Field(2000, ge=1, description="images per validation, evenly over the sets")
+    protocol_images: int = Field(
+        40,
+        ge=0,
+        description="of them, with labels: scored by NoW's protocol too (0.3 s each); 0: none",
+    )
     checkpoint_interval: int = Field(500, ge=1, description="steps between checkpoints")
     pictures: int = Field(4, ge=0, le=16, description="faces drawn at each validation")

@@ -32,6 +32,7 @@ from facemill.coarse.training.batches import (
 from facemill.coarse.training.journal import Journal
 from facemill.coarse.training.labels import MirrorMap
 from facemill.coarse.training.objective import StepLoss, TrainingObjective, network_input
+from facemill.coarse.training.protocol import ProtocolValidation
 from facemill.coarse.training.synchronised_norm import synchronise_norms
 from facemill.coarse.training.validation import draw_faces, validate
 from facemill.coarse.training_settings import TrainSettings
@@ -80,6 +81,7 @@ class TrainingRun:
     Args:
         fabric: launched; its processes share each batch.
         folder: of checkpoints, logs and pictures; a run that finds `last.pth` there goes on from it.
+        protocol: a benchmark's, for validation beside the losses'.
     """
 
     def __init__(
@@ -90,9 +92,10 @@ class TrainingRun:
         sets: TrainingSets,
         settings: TrainSettings,
         folder: Path,
+        protocol: ProtocolValidation | None = None,
     ) -> None:
         self.fabric, self.objective, self.sets = fabric, objective, sets
-        self.settings, self.folder = settings, folder
+        self.settings, self.folder, self.protocol = settings, folder, protocol
         self.spec = network.spec
         start = Path(settings.start).read_bytes() if settings.start else b""
         self.origin = f", begun with {hashlib.sha256(start).hexdigest()[:12]}" if start else ""
@@ -228,6 +231,7 @@ class TrainingRun:
         if journal is None:
             return
         measured = validate(self.state.average, self.objective, self.sets.validation, self.settings)
+        measured |= self.protocol(self.state.average) if self.protocol else {}
         journal.write("validation", step, self._epoch(step), measured)
         if self.settings.pictures and len(self.sets.validation):
             journal.show(
@@ -281,6 +285,7 @@ class TrainingRun:
         """What must not change between the parts of a run; its length and places may."""
         free = {"epochs", "log_interval", "validation_interval", "validation_images", "checkpoint_interval"}
         free |= {"pictures", "workers", "processes", "nodes", "train", "validation", "start"}
+        free.add("protocol_images")
         kept = self.settings.model_dump(mode="json", exclude=free, exclude_defaults=True)
         return f"{len(self.sets.train)} images, {kept}{self.origin}"
 

@@ -18,6 +18,7 @@ from facemill.coarse.training.batches import PackedShards
 from facemill.coarse.training.journal import METRICS
 from facemill.coarse.training.labels import label_maker, mirror_map
 from facemill.coarse.training.objective import TrainingObjective
+from facemill.coarse.training.protocol import Protocol, ProtocolValidation
 from facemill.coarse.training.run import TrainingRun, TrainingSets, make_fabric
 from facemill.coarse.training_settings import TrainSettings
 from facemill.formats.checkpoints import read_pickled
@@ -74,6 +75,7 @@ def train_coarse(
     folder: str | Path,
     outputs: TrainingOutputs,
     device: torch.device,
+    protocol: Protocol | None = None,
 ) -> None:
     """Train a network, or go on with the training whose checkpoints are in `folder`.
 
@@ -81,6 +83,7 @@ def train_coarse(
 
     Args:
         folder: for `last.pth`, `best.pth`, `metrics.csv`, TensorBoard's events, pictures.
+        protocol: of a benchmark, by which images with labels are validated too.
     Raises:
         ConfigurationError: too few images, or nothing to learn from.
         FormatError: packed shards or `start` do not fit.
@@ -108,7 +111,10 @@ def train_coarse(
         load_identity(settings.identity_network).to(fabric.device) if needs_identity(settings) else None
     )
     objective = TrainingObjective(model, spec, settings, maker, identity)
-    run = TrainingRun(fabric, network, objective, sets, settings, folder)
+    judge = None
+    if protocol and settings.protocol_images:
+        judge = ProtocolValidation(model, protocol, sets.validation, settings.protocol_images)
+    run = TrainingRun(fabric, network, objective, sets, settings, folder, judge)
     logger.info("%d images to train on, %d to validate on", len(sets.train), len(sets.validation))
     best = run.train()
     if fabric.is_global_zero:
