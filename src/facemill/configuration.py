@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from facemill.coarse.export_settings import ExportNowSettings, ExportSettings
+from facemill.coarse.grouping_settings import GroupSettings
 from facemill.coarse.settings import CoarseSettings
 from facemill.coarse.training_settings import PackSettings, TrainSettings
 from facemill.evaluation.settings import (
@@ -86,6 +87,7 @@ class Configuration(BaseModel):
     train_coarse: TrainSettings = TrainSettings()
     reconstruct_coarse: CoarseSettings = CoarseSettings()
     export_coarse: ExportSettings = ExportSettings()
+    group_people: GroupSettings = GroupSettings()
     synthesize_photos: SynthesizePhotosSettings = SynthesizePhotosSettings()
     draw_contact_sheet: ContactSheetSettings = ContactSheetSettings()
     synthesize_captures: SynthesizeCapturesSettings = SynthesizeCapturesSettings()

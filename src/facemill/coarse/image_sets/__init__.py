@@ -1,0 +1,1 @@
+"""Several photos of one person: grouping, one identity for all, and what is exported of a person."""

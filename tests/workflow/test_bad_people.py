@@ -1,0 +1,115 @@
+"""People whose photos are few, unusable, mixed up, copied or far apart: no job ends, each photo has a row."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from PIL import Image, ImageOps
+
+from workflow.running import QUICK_FIT, ROOT, Run, run_snakemake
+
+PHOTOS = ROOT / "resources" / "photos"
+
+
+def make_people(folder: Path) -> Path:
+    """A set of people out of the demo's two portraits, and of what is no portrait."""
+    for name in ("ann", "bob", "cat", "dan/party", "empty"):
+        (folder / name).mkdir(parents=True)
+    astronaut = Image.open(PHOTOS / "astronaut.png").convert("RGB")
+    hopper = Image.open(PHOTOS / "hopper.jpg").convert("RGB")
+    # Three photos of one woman, one of a man, and a copy.
+    astronaut.save(folder / "ann" / "1.png")
+    ImageOps.mirror(astronaut).save(folder / "ann" / "2.png")
+    astronaut.rotate(12).save(folder / "ann" / "3.png")
+    hopper.save(folder / "ann" / "4.png")
+    astronaut.resize((400, 400)).save(folder / "ann" / "5.jpg", quality=60)
+    # One photo; one usable of five.
+    hopper.save(folder / "bob" / "only.png")
+    hopper.rotate(-8).save(folder / "cat" / "face.png")
+    (folder / "cat" / "cat.jpg").write_bytes((PHOTOS / "cat.jpg").read_bytes())
+    Image.new("RGB", (300, 300), (90, 120, 90)).save(folder / "cat" / "lawn.png")
+    (folder / "cat" / "nothing.jpg").write_bytes(b"")
+    (folder / "cat" / "words.png").write_text("no picture")
+    # A sitting whose two views are asked to overlap more than any two views do; and a photo of nobody.
+    hopper.save(folder / "dan" / "party" / "left.png")
+    ImageOps.mirror(hopper).save(folder / "dan" / "party" / "right.png")
+    hopper.save(folder / "loose.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def grouped(tmp_path_factory) -> tuple[Run, pd.DataFrame, pd.DataFrame]:
+    """The run, its photos by key, and its tuples."""
+    folder = tmp_path_factory.mktemp("people")
+    make_people(folder / "in")
+    configuration = {
+        "run": "people",
+        "photos": {},
+        "people": {"friends": {"folder": "in"}},
+        "reconstruct_coarse": QUICK_FIT,
+        "group_people": {"least_overlap": 1.0},
+    }
+    place = "results/people/people/friends/group_people/0000"
+    run = run_snakemake(folder, configuration, f"{place}.parquet")
+    assert run.code == 0, run.output
+    table = pd.read_parquet(folder / f"{place}.parquet").set_index("photo")
+    return run, table, pd.read_parquet(folder / f"{place}_tuples.parquet")
+
+
+def test_each_photo_is_a_row_that_is_used_or_says_why_not(grouped):
+    _, table, _ = grouped
+    assert table["left_out"].to_dict() == {
+        "ann_1": "",
+        "ann_2": "",
+        "ann_3": "",
+        "ann_4": "other_person",
+        "ann_5": "duplicate",
+        "bob_only": "",
+        "cat_cat": "no_face",
+        "cat_face": "",
+        "cat_lawn": "no_face",
+        "cat_nothing": "unreadable",
+        "cat_words": "unreadable",
+        "dan_party_left": "",
+        "dan_party_right": "",
+        "empty": "no_photo",
+        "loose": "no_person",
+    }
+    assert (table["used"] == (table["left_out"] == "")).all()
+    assert ((table["left_out_reason"] == "") == table["used"]).all()
+    assert "looks like another person than the 3 photos" in table.loc["ann_4", "left_out_reason"]
+    assert table.loc["ann_5", "left_out_reason"].startswith("the same picture as ann_1")
+    assert table.loc["empty", "left_out_reason"] == "the folder holds no photo"
+    assert table.loc["dan_party_left", ["person", "sitting"]].tolist() == ["dan", "party"]
+
+
+def test_the_workflow_says_what_lies_where_it_should_not(grouped):
+    run, _, _ = grouped
+    assert "1 photos lie beside the folders of people and are nobody's: loose.png" in run.output
+    assert "empty: the folder holds no photo" in run.output
+    assert run.jobs["group_people"] == 1
+
+
+def test_each_person_has_tuples_or_a_row_that_says_why_not(grouped):
+    _, _, tuples = grouped
+    rows = {person: group.to_dict("records") for person, group in tuples.groupby("person")}
+    assert set(rows) == {"ann", "bob", "cat", "dan", "empty"} and (tuples["flag"] == 0).all()
+    (ann,) = rows["ann"]
+    assert {ann["source1"], ann["target"], ann["source2"]} == {"ann_1", "ann_2", "ann_3"}
+    assert ann["reason"] == "nobody said which photos are of one sitting"
+    assert ann["yaw_source1"] <= ann["yaw_target"] <= ann["yaw_source2"]
+    assert [(row["target"], row["reason"]) for row in rows["bob"] + rows["cat"] + rows["empty"]] == [
+        ("bob_only", "the person has one usable photo"),
+        ("cat_face", "the person has one usable photo"),
+        ("", "the person has no usable photo"),
+    ]
+    (dan,) = rows["dan"]
+    assert dan["sitting"] == "party" and "do not overlap enough" in dan["reason"]
+    assert 0.5 < dan["overlap"] < 1
+
+
+def test_heads_are_turned_as_their_pictures_are(grouped):
+    _, table, _ = grouped
+    assert table.loc["ann_1", "yaw"] == pytest.approx(-table.loc["ann_2", "yaw"], abs=6)
+    turned = table.loc["ann_3", "roll"] - table.loc["ann_1", "roll"]
+    assert turned == pytest.approx(12, abs=4)  # counter-clockwise: the top of the head to the image left
