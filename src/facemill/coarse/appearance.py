@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +17,7 @@ LEAST_RESIDUAL = 0.02  # colour distance below which a pixel counts no more than
 FIRST_RESIDUAL = 0.1  # colour distance that the first round expects everywhere
 # Which share of the brightness is skin, no pixel tells: light is held to be near the ambient one.
 LIGHTING_RIDGE = 5e-3
+HOLDING = 1e6  # per squared standard deviation: more than any photo can say
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,12 @@ class AppearanceSolver:
             mean, basis = mean - mean.mean(0), basis - basis.mean(1, keepdim=True)
         self.flatness = basis.flatten(1) @ basis.flatten(1).T / max(count, 1)
         self.flatness_pull = basis.flatten(1) @ mean.flatten() / max(count, 1)
+
+    def with_known_albedo(self) -> AppearanceSolver:
+        """The same solver for an albedo that is known: its prior holds it, only the lighting is sought."""
+        held = copy(self)
+        held.weights = self.weights.model_copy(update={"albedo": HOLDING})
+        return held
 
     def solve(
         self, samples: AppearanceSamples, lighting: Tensor, albedo: Tensor, rounds: int

@@ -97,7 +97,7 @@ class Fitter:
             found.confidence,
         )
         if dense is not None:
-            photos = self._as_fitted(photos, found.coefficients)
+            photos = self.as_fitted(photos, found.coefficients)
         refined = self.photometric_stage.fit(photos, found.coefficients, centre)
         coefficients = refined.coefficients
         return FitResult(
@@ -118,7 +118,7 @@ class Fitter:
             error = self.photometric_stage.photometric_error(decoded, target)
         return FitResult(coefficients, landmark_error(decoded.landmarks, target.landmarks), error, {})
 
-    def _as_fitted(self, photos: FacePhotos, coefficients: Coefficients) -> FacePhotos:
+    def as_fitted(self, photos: FacePhotos, coefficients: Coefficients) -> FacePhotos:
         """`photos` with the landmarks of the landmark stage, which has weighed detected and dense ones."""
         with torch.no_grad():
             landmarks = self.photometric_stage.decoder(coefficients).landmarks

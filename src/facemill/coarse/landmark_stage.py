@@ -13,7 +13,7 @@ from facemill.coarse.expression_space import ExpressionSpace
 from facemill.coarse.losses.landmark import INNER_MOUTH
 from facemill.coarse.settings import LandmarkStageSettings
 from facemill.geometry.camera import Camera, project_camera_points
-from facemill.geometry.normal_equations import solve_positive_definite
+from facemill.geometry.normal_equations import solve_arrow, solve_positive_definite
 from facemill.geometry.rotation import (
     euler_deep3d_from_matrix,
     matrix_from_axis_angle,
@@ -33,6 +33,15 @@ class DenseLandmarks:
 
     pixels: Tensor
     deviation: Tensor
+
+
+@dataclass(frozen=True)
+class PersonStart:
+    """Photos that show one person: `faces`, where the fit starts, all with the same identity, and `deviation`
+    of the prior of that identity, standard deviations of the model. It counts once, not once per photo."""
+
+    faces: Coefficients
+    deviation: float
 
 
 @dataclass(frozen=True)
@@ -80,7 +89,8 @@ class LandmarkStage:
     scale at which it counts as an outlier (Cauchy), c where the prior is centred. Jaw landmarks slide
     to the silhouette in every step; dense landmarks are vertices, seen or hidden, and each has a deviation of
     its own. Only the rows of the model that are landmarks or contour candidates are computed with. Faces do
-    not mix.
+    not mix, unless they are said to be one person's: then the sum of their energies is minimised, and the
+    normal equations have the shape of an arrow.
 
     Args:
         landmark_offsets: (68, 3) mm, from the model's landmarks to the detector's.
@@ -120,6 +130,7 @@ class LandmarkStage:
         deviation: float,
         pose_first: bool,
         dense: DenseLandmarks | None = None,
+        person: PersonStart | None = None,
     ) -> LandmarkFit:
         """Fit B faces.
 
@@ -130,14 +141,21 @@ class LandmarkStage:
             pose_first: find the pose with the shape of `centre` before the shape may change. A frontal start
                 is enough: on renders turned by up to 85 degrees other starts ended in the same place.
             dense: pixels of `dense_vertices`; None fits the 68 landmarks alone.
+            person: the photos are of one person, whose identity is one unknown; None: faces do not mix.
         """
         seen = self._seen(landmarks, dense)
-        start = centre.to(dtype=torch.float64)
+        middle = centre.to(dtype=torch.float64)
+        start = middle if person is None else person.faces.to(dtype=torch.float64)
         state = self._state(start, matrix_from_euler_deep3d(start.rotation))
-        prior = _Prior(start.identity, start.expression, deviation, deviation * self.space.deviation)
+        # The prior of a person's identity is a share in each photo's energy, so that it counts once.
+        identity_deviation = deviation if person is None else person.deviation * len(start) ** 0.5
+        prior = _Prior(
+            middle.identity, middle.expression, identity_deviation, deviation * self.space.deviation
+        )
         if pose_first:
             state = self._minimise(state, seen, prior, self.settings.pose_iterations, pose_only=True)
-        state = self._minimise(state, seen, prior, self.settings.iterations, pose_only=False)
+        together = person is not None
+        state = self._minimise(state, seen, prior, self.settings.iterations, False, together)
         residuals = self._residuals(state, seen)[0][:, :68]
         dtype = centre.identity.dtype
         fitted = replace(
@@ -166,10 +184,17 @@ class LandmarkStage:
         return _State(rotation, start.translation, start.identity, start.expression, unknown)
 
     def _minimise(
-        self, state: _State, seen: _Seen, prior: _Prior, iterations: int, pose_only: bool
+        self,
+        state: _State,
+        seen: _Seen,
+        prior: _Prior,
+        iterations: int,
+        pose_only: bool,
+        together: bool = False,
     ) -> _State:
+        """Levenberg-Marquardt; `together`: the faces share their identity and take or refuse steps as one."""
         damping = torch.full_like(state.energy, 1e-3)
-        state = replace(state, energy=self._energy(state, seen, prior))
+        state = replace(state, energy=self._energy(state, seen, prior, together))
         for _ in range(iterations):
             hessian, gradient = self._normal_equations(state, seen, prior)
             if pose_only:
@@ -178,10 +203,13 @@ class LandmarkStage:
                 hessian, gradient = self._without_bound(state, hessian, gradient)
             diagonal = hessian.diagonal(dim1=1, dim2=2)
             damped = hessian + torch.diag_embed(damping[:, None] * diagonal + 1e-9)
-            step = -solve_positive_definite(damped, gradient)  # NaN is a step that is refused
+            if together:
+                step = -solve_arrow(damped, gradient, slice(POSE, POSE + state.identity.shape[1]))
+            else:
+                step = -solve_positive_definite(damped, gradient)  # NaN is a step that is refused
             moved = self._moved(state, step)
             moved = replace(moved, expression=moved.expression.clamp(self.space.lower, self.space.upper))
-            moved = replace(moved, energy=self._energy(moved, seen, prior))
+            moved = replace(moved, energy=self._energy(moved, seen, prior, together))
             better = moved.energy < state.energy
             state = moved.where(better, state)
             damping = torch.where(better, damping / 3, damping * 4).clamp(LEAST_DAMPING, MOST_DAMPING)
@@ -233,14 +261,15 @@ class LandmarkStage:
             rows = torch.cat((rows, self.dense_rows.expand(len(rows), -1)), dim=1)
         return (pixels - seen.pixels) / seen.noise[..., None], points, rows
 
-    def _energy(self, state: _State, seen: _Seen, prior: _Prior) -> Tensor:
+    def _energy(self, state: _State, seen: _Seen, prior: _Prior, together: bool = False) -> Tensor:
         scale = self.settings.outlier_scale**2
         squared = self._residuals(state, seen)[0].square().sum(-1)
         data = scale * torch.log1p(squared / scale).sum(-1)
         total = (
             data + prior.energy(state) + (state.translation[:, 2] / self.settings.depth_deviation).square()
         )
-        return torch.where(torch.isnan(total), torch.inf, total)  # a point behind the camera is no solution
+        total = torch.where(torch.isnan(total), torch.inf, total)  # a point behind the camera is no solution
+        return total.sum().expand_as(total) if together else total
 
     def _confidence(self, residuals: Tensor) -> Tensor:
         return 1 / (1 + residuals.square().sum(-1) / self.settings.outlier_scale**2)

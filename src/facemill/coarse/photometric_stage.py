@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -28,6 +28,7 @@ UNCOMPARED_REGIONS = ("eyeballs", "mouth_interior")
 MIDDLE_LANDMARKS = (30, 36, 45, 48, 54)  # nose tip, outer eye corners, mouth corners
 MIDDLE_RADIUS = 40.0  # mm
 FIELDS = ("rotation", "translation", "lighting", "identity", "expression", "albedo")
+SHARED = ("identity", "albedo")  # of all photos of one person
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,10 @@ class FacePhotos:
     landmarks: Tensor
     confidence: Tensor
 
+    def select(self, rows: slice) -> FacePhotos:
+        """The photos of `rows`."""
+        return FacePhotos(*(getattr(self, field.name)[rows] for field in fields(self)))
+
 
 @dataclass(frozen=True)
 class PhotometricFit:
@@ -58,12 +63,22 @@ class PhotometricFit:
     history: dict[str, Tensor]
 
 
+@dataclass
+class _Part:
+    """Photos that are rendered together: their rows, what they show, and the triangles that do."""
+
+    rows: slice
+    target: CoarseTarget
+    fragments: Fragments | None = None
+
+
 class PhotometricStage:
     """The photometric stage for one model, prepared once.
 
     Only the part of the model that can matter is decoded: the face, and the eyeballs and the inside of the
     mouth, which hide what is behind them but are not compared with the photo. Faces do not mix: each has its
-    own loss and its own optimiser state.
+    own loss and its own optimiser state; unless they are said to be one person's, who has one identity and
+    one albedo.
     """
 
     def __init__(
@@ -93,14 +108,24 @@ class PhotometricStage:
         middle = mean[topology.landmarks68[list(MIDDLE_LANDMARKS)]].mean(0)
         self.centrality = torch.exp(-((mean - middle)[:, :2] / MIDDLE_RADIUS).square().sum(1))
 
-    def fit(self, photos: FacePhotos, start: Coefficients, centre: Coefficients) -> PhotometricFit:
+    def fit(
+        self,
+        photos: FacePhotos,
+        start: Coefficients,
+        centre: Coefficients,
+        one_person: bool = False,
+        at_a_time: int | None = None,
+    ) -> PhotometricFit:
         """Fit B faces.
 
         Args:
             start: where the fit starts; its lighting and albedo are replaced by the closed-form ones.
             centre: where the prior is centred.
+            one_person: the photos show one person, and the rows of `start` and of `centre` have one identity
+                and one albedo: these follow the mean loss of all photos, in which their prior counts once.
+            at_a_time: photos rendered together: bounds the memory, changes nothing but rounding. None: all.
         """
-        start = self._with_appearance(photos, start)
+        start = self._with_appearance(photos, start, one_person)
         scales = self._scales(start)
         offsets = torch.zeros(
             len(start), sum(s.shape[1] for s in scales.values()), dtype=start.identity.dtype
@@ -108,34 +133,56 @@ class PhotometricStage:
         offsets = offsets.to(start.identity.device).requires_grad_()
         optimiser = torch.optim.Adam([offsets], lr=self.settings.learning_rate, eps=1e-6)
         steps = sum(level.steps for level in self.settings.levels)
+        share = 1 / len(start) if one_person else 1.0
+        shared = _columns(scales, SHARED) if one_person else None
         history: list[dict[str, Tensor]] = []
         for level in self.settings.levels:
-            target = reduced(photos, level.reduction)
-            fragments = None
+            parts = [
+                _Part(rows, reduced(photos.select(rows), level.reduction))
+                for rows in _slices(len(start), at_a_time)
+            ]
             for step in range(level.steps):
                 for group in optimiser.param_groups:
                     group["lr"] = self.settings.learning_rate * _cosine(
                         len(history) / steps, self.settings.final_rate
                     )
-                coefficients = _moved(start, offsets, scales)
-                decoded = self.decoder(coefficients)
-                if fragments is None or step % self.settings.raster_interval == 0:
-                    fragments = self.rasterize(decoded, level.reduction)
-                if step == 0:
-                    target = self._without_outliers(decoded, fragments, target)
-                loss = self.loss(coefficients, centre, decoded, fragments, target, level.reduction)
                 optimiser.zero_grad(set_to_none=True)
-                loss.total.sum().backward()
+                terms = []
+                for part in parts:
+                    coefficients = _moved(start.select(part.rows), offsets[part.rows], scales)
+                    decoded = self.decoder(coefficients)
+                    if part.fragments is None or step % self.settings.raster_interval == 0:
+                        part.fragments = self.rasterize(decoded, level.reduction)
+                    if step == 0:
+                        part.target = self._without_outliers(decoded, part.fragments, part.target)
+                    around = centre.select(part.rows)
+                    loss = self.loss(
+                        coefficients, around, decoded, part.fragments, part.target, level.reduction, share
+                    )
+                    loss.total.sum().backward()
+                    terms.append(loss.terms)
+                _share(offsets.grad, shared)
                 optimiser.step()
+                _share(offsets.data, shared)  # equal but for rounding: then exactly
                 self._keep_bounds(start, offsets, scales)
-                history.append(loss.terms)
-        with torch.no_grad():
-            coefficients = _moved(start, offsets, scales).detach()
-            decoded = self.decoder(coefficients)
-            error = self.photometric_error(decoded, reduced(photos, 1))
+                history.append({name: torch.cat([entry[name] for entry in terms]) for name in terms[0]})
+        coefficients = _moved(start, offsets, scales).detach()
+        error, landmarks = self._judged(coefficients, photos, at_a_time)
         names = history[0] if history else {}
-        terms = {name: torch.stack([entry[name] for entry in history]) for name in names}
-        return PhotometricFit(coefficients, error, decoded.landmarks, terms)
+        found = {name: torch.stack([entry[name] for entry in history]) for name in names}
+        return PhotometricFit(coefficients, error, landmarks, found)
+
+    def _judged(
+        self, coefficients: Coefficients, photos: FacePhotos, at_a_time: int | None
+    ) -> tuple[Tensor, Tensor]:
+        """Photometric error (B,) and landmarks (B, 68, 2)."""
+        errors, landmarks = [], []
+        with torch.no_grad():
+            for rows in _slices(len(coefficients), at_a_time):
+                decoded = self.decoder(coefficients.select(rows))
+                errors.append(self.photometric_error(decoded, reduced(photos.select(rows), 1)))
+                landmarks.append(decoded.landmarks)
+        return torch.cat(errors), torch.cat(landmarks)
 
     def rasterize(self, decoded: DecodedFaces, reduction: int) -> Fragments:
         """Which triangle each pixel of the crop, reduced by `reduction`, shows."""
@@ -154,9 +201,15 @@ class PhotometricStage:
         fragments: Fragments,
         target: CoarseTarget,
         reduction: int,
+        prior_share: float = 1.0,
     ) -> LossTerms:
-        """The hybrid loss of B faces; differentiable in the coefficients."""
-        return self.score(self.predict(coefficients, centre, decoded, fragments, reduction), target)
+        """The hybrid loss of B faces; differentiable in the coefficients.
+
+        Args:
+            prior_share: how much of the prior of identity and albedo each face's loss holds.
+        """
+        prediction = self.predict(coefficients, centre, decoded, fragments, reduction)
+        return self.score(prediction.with_prior_share(prior_share), target)
 
     def predict(
         self,
@@ -212,8 +265,21 @@ class PhotometricStage:
         size, distance = DEEP3D_SIZE // reduction, self.camera_distance
         return deep3d_crop_camera(size, vertices.dtype, vertices.device, distance).intrinsics
 
-    def _with_appearance(self, photos: FacePhotos, start: Coefficients) -> Coefficients:
-        """`start` with the lighting and the albedo that explain the photos best, face by face."""
+    def _with_appearance(
+        self, photos: FacePhotos, start: Coefficients, one_person: bool = False
+    ) -> Coefficients:
+        """`start` with the lighting and the albedo that explain the photos best, face by face.
+
+        The albedo of one person is the mean of these; the lighting is then sought again, for this albedo.
+        """
+        found = self._lit(photos, start, self.appearance)
+        if not one_person:
+            return found
+        mean = found.albedo.mean(0, keepdim=True).expand_as(found.albedo)
+        lit = self._lit(photos, replace(found, albedo=mean), self.appearance.with_known_albedo())
+        return replace(lit, albedo=mean)
+
+    def _lit(self, photos: FacePhotos, start: Coefficients, solver: AppearanceSolver) -> Coefficients:
         reduction = self.settings.appearance_reduction
         target = reduced(photos, reduction)
         model = self.decoder.model
@@ -237,9 +303,7 @@ class PhotometricStage:
                     torch.einsum("pk,pkc->pc", shares, model.albedo_mean[corners]),
                     torch.einsum("pk,apkc->pca", shares, model.albedo_basis[:, corners]),
                 )
-                found = self.appearance.solve(
-                    samples, lighting[face], albedo[face], self.settings.appearance_rounds
-                )
+                found = solver.solve(samples, lighting[face], albedo[face], self.settings.appearance_rounds)
                 lighting[face], albedo[face] = (value.to(lighting.dtype) for value in found)
         return Coefficients(
             start.identity, start.expression, albedo, start.rotation, start.translation, lighting
@@ -274,6 +338,22 @@ def _moved(start: Coefficients, offsets: Tensor, scales: dict[str, Tensor]) -> C
             for (name, scale), part in zip(scales.items(), parts, strict=True)
         }
     )
+
+
+def _columns(scales: dict[str, Tensor], names: tuple[str, ...]) -> Tensor:
+    """(N,) bool over all unknowns: those of `names`."""
+    return torch.cat([torch.full_like(scale[0], name in names) for name, scale in scales.items()]).bool()
+
+
+def _share(values: Tensor | None, columns: Tensor | None) -> None:
+    """Put the mean over the rows into `columns` of `values` (B, N), in place; None: nothing is shared."""
+    if values is not None and columns is not None:
+        values[:, columns] = values[:, columns].mean(0, keepdim=True)
+
+
+def _slices(count: int, at_a_time: int | None) -> list[slice]:
+    size = max(1, at_a_time or count)
+    return [slice(begin, begin + size) for begin in range(0, count, size)]
 
 
 def reduced(photos: FacePhotos, reduction: int) -> CoarseTarget:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -38,6 +38,21 @@ class CoarsePrediction:
     lighting: Tensor
     skin_albedo: Tensor
     features: Tensor | None = None
+
+    def with_prior_share(self, share: float) -> CoarsePrediction:
+        """The same with `share` of the prior of identity and albedo.
+
+        With 1 / n for each of n photos of a person their mean loss has the prior once beside n times the data.
+        """
+        if share == 1:
+            return self
+        root = share**0.5
+        return replace(
+            self,
+            identity=self.identity * root,
+            albedo=self.albedo * root,
+            skin_albedo=self.skin_albedo * root,
+        )
 
 
 @dataclass(frozen=True)
