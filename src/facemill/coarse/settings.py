@@ -115,7 +115,8 @@ class PhotometricStageSettings(Settings):
     def shortened(self) -> "PhotometricStageSettings":
         """With the share `after_network` of the steps of each level, at least one."""
         levels = [
-            level.model_copy(update={"steps": ceil(level.steps * self.after_network)}) for level in self.levels
+            level.model_copy(update={"steps": ceil(level.steps * self.after_network)})
+            for level in self.levels
         ]
         return self.model_copy(update={"levels": tuple(levels)})
 

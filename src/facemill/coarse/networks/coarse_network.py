@@ -123,9 +123,16 @@ class CoarseNetwork(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Pictures (B, 3, side, side), RGB 0..1 -> numbers (B, `spec.outputs`)."""
+        return self.numbers(self.stages(pictures)[-1])
+
+    def stages(self, pictures: Tensor) -> list[Tensor]:
+        """Feature maps of the four stages of the backbone."""
         if self.spec.colors == "bgr255":
             pictures = 255 * pictures.flip(1)
-        maps = self.backbone.maps(pictures)
+        return self.backbone.stages(pictures)
+
+    def numbers(self, maps: Tensor) -> Tensor:
+        """What the heads say of the maps of the last stage: (B, `spec.outputs`)."""
         numbers = self.backbone.pooled(maps)
         if self.final_layers is not None:
             numbers = torch.cat([head(numbers) for head in self.final_layers], dim=1).flatten(1)

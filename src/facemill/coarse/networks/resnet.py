@@ -105,13 +105,19 @@ class ResNet(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def maps(self, pictures: Tensor) -> Tensor:
-        """Pictures (B, 3, H, W) -> feature maps (B, `features`, H / 32, W / 32), rounded up."""
+    def stages(self, pictures: Tensor) -> list[Tensor]:
+        """Pictures (B, 3, H, W) -> feature maps of the four stages, H / 4 to H / 32 high, rounded up."""
         x = relu(self.bn1(self.conv1(pictures)))
         x = torch.nn.functional.max_pool2d(x, 3, 2, 1)
+        found = []
         for stage in range(4):
             x = self.get_submodule(f"layer{stage + 1}")(x)
-        return x
+            found.append(x)
+        return found
+
+    def maps(self, pictures: Tensor) -> Tensor:
+        """The feature maps of the last stage, (B, `features`, H / 32, W / 32)."""
+        return self.stages(pictures)[-1]
 
     def pooled(self, maps: Tensor) -> Tensor:
         """The mean of feature maps over the picture, or what the last layer makes of it."""

@@ -73,6 +73,9 @@ class TrainingBatch:
 class PackedShards(Dataset):
     """The images of packed shards, one after another; arrays are mapped, not loaded.
 
+    Attributes:
+        group: so many images that follow one another belong together, and are validated together.
+
     Args:
         folders: packed shards.
         names: keep only photos of these names; None keeps all. without: leave out photos of these names.
@@ -86,6 +89,7 @@ class PackedShards(Dataset):
         names: frozenset[str] | None = None,
         without: frozenset[str] = frozenset(),
     ) -> None:
+        self.group = 1
         self.shards = [_open_shard(Path(folder)) for folder in folders]
         shapes = {shard["crops"].shape[1:] + shard["identity"].shape[1:] for shard in self.shards}
         if len(shapes) > 1:
@@ -182,8 +186,12 @@ class EpochOrder(Sampler[list[int]]):
         epoch, place = divmod(position, self.count)
         if epoch != self._epoch:
             self._epoch = epoch
-            self._order = generator_of(self.seed, "order", str(epoch)).permutation(self.count)
+            self._order = self._permutation(generator_of(self.seed, "order", str(epoch)))
         return int(self._order[place])
+
+    def _permutation(self, random: np.random.Generator) -> NDArray[np.int64]:
+        """The images of an epoch, `count` of them, in their order."""
+        return random.permutation(self.count)
 
 
 def draw_seeds(seed: int, step: int, numbers: Tensor) -> list[int]:

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from facemill.coarse.networks.coarse_network import CoarseNetwork, prediction_of
+from facemill.coarse.networks.coarse_network import prediction_of
+from facemill.coarse.networks.confidence_network import AnyNetwork
 from facemill.coarse.training.batches import PackedShards
 from facemill.coarse.training.labels import scored_vertices
 from facemill.coarse.training.validation import batches_of, predict_numbers, spread
@@ -43,10 +44,10 @@ class ProtocolValidation:
         self.landmarks = topology.now_landmarks.cpu().numpy()
         scored = scored_vertices(model).cpu().numpy()
         self.scored = scored[:: max(1, len(scored) // POINTS)]
-        self.numbers = [n for n in spread(len(images), count) if bool(images[n]["labelled"])]
+        self.numbers = [n for n in spread(images, count) if bool(images[n]["labelled"])]
         self._mean_face: dict[int, NDArray] = {}
 
-    def __call__(self, network: CoarseNetwork) -> dict[str, float]:
+    def __call__(self, network: AnyNetwork) -> dict[str, float]:
         """now_median: pooled median distance, mm; now_ratio: to the mean face's. Empty without labels."""
         distances, of_mean_face = [], []
         for batch in batches_of(self.images, self.numbers, network):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import logging
 import math
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from facemill.coarse.networks.coarse_network import CoarseNetwork
+from facemill.coarse.networks.confidence_network import AnyNetwork
 from facemill.coarse.training.augmentation import augment, draw_augmentation
 from facemill.coarse.training.batches import (
     EpochOrder,
@@ -71,7 +72,7 @@ class _State:
 
     network: nn.Module
     optimiser: torch.optim.Optimizer
-    average: CoarseNetwork
+    average: AnyNetwork
     best: float
 
 
@@ -87,7 +88,7 @@ class TrainingRun:
     def __init__(
         self,
         fabric: Fabric,
-        network: CoarseNetwork,
+        network: AnyNetwork,
         objective: TrainingObjective,
         sets: TrainingSets,
         settings: TrainSettings,
@@ -99,15 +100,16 @@ class TrainingRun:
         self.spec = network.spec
         start = Path(settings.start).read_bytes() if settings.start else b""
         self.origin = f", begun with {hashlib.sha256(start).hexdigest()[:12]}" if start else ""
-        average = CoarseNetwork(self.spec)
-        average.load_state_dict(network.state_dict())
+        average = copy.deepcopy(network)
         average.to(fabric.device).eval().requires_grad_(False)
         if fabric.world_size > 1:
             synchronise_norms(network)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network = network
         optimiser = torch.optim.AdamW(
-            network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+            (p for p in network.parameters() if p.requires_grad),
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
         )
         wrapped, prepared = fabric.setup(network, optimiser)
         if settings.freeze_norms:
@@ -198,22 +200,19 @@ class TrainingRun:
         return step * self.settings.batch / len(self.sets.train)
 
     def _loader(self, first: int) -> DataLoader:
-        order = EpochOrder(
-            len(self.sets.train),
-            self.settings.batch,
-            self.settings.seed,
-            first,
-            self.steps,
-            self.fabric.global_rank,
-            self.fabric.world_size,
-        )
         return DataLoader(
             self.sets.train,
-            batch_sampler=order,
+            batch_sampler=self._order(first),
             collate_fn=collate,
             num_workers=self.settings.workers,
             pin_memory=self.fabric.device.type == "cuda",
         )
+
+    def _order(self, first: int) -> EpochOrder:
+        """Which images each step sees, from step `first` on."""
+        fabric, settings = self.fabric, self.settings
+        place = (fabric.global_rank, fabric.world_size)
+        return EpochOrder(len(self.sets.train), settings.batch, settings.seed, first, self.steps, *place)
 
     def _average(self, step: int) -> None:
         """Running mean of weights and norms; young means forget faster, so that they start at once."""

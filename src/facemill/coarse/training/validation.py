@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from facemill.coarse.networks.coarse_network import CoarseNetwork, prediction_of, unknowns_of
+from facemill.coarse.networks.coarse_network import prediction_of, unknowns_of
+from facemill.coarse.networks.confidence_network import AnyNetwork
 from facemill.coarse.training.batches import PackedShards, TrainingBatch, batch_from, collate
 from facemill.coarse.training.objective import TrainingObjective, network_input
 from facemill.coarse.training_settings import TrainSettings
@@ -21,7 +22,7 @@ BATCH = 64
 
 
 def validate(
-    network: CoarseNetwork, objective: TrainingObjective, images: PackedShards, settings: TrainSettings
+    network: AnyNetwork, objective: TrainingObjective, images: PackedShards, settings: TrainSettings
 ) -> dict[str, float]:
     """Means over `validation_images` images, spread evenly over the set, without augmentation.
 
@@ -31,7 +32,7 @@ def validate(
         and dense_error, px of the 224 crop, of a network with dense landmarks. Empty for an empty set.
     """
     rows: dict[str, list[Tensor]] = {}
-    for batch in batches_of(images, spread(len(images), settings.validation_images), network):
+    for batch in batches_of(images, spread(images, settings.validation_images), network):
         measured = objective.measures(predict_numbers(network, batch), batch)
         for name, value in measured.items():
             rows.setdefault(name, []).append(value.cpu())
@@ -42,35 +43,37 @@ def validate(
     return means
 
 
-def predict_numbers(network: CoarseNetwork, batch: TrainingBatch) -> Tensor:
+def predict_numbers(network: AnyNetwork, batch: TrainingBatch) -> Tensor:
     """The network's numbers for a batch, without gradients."""
     with torch.inference_mode():
         pictures = network_input(batch.crops, network.spec)
         return network(pictures.contiguous(memory_format=torch.channels_last)).float()
 
 
-def batches_of(images: PackedShards, numbers: list[int], network: CoarseNetwork) -> Iterator[TrainingBatch]:
+def batches_of(images: PackedShards, numbers: list[int], network: AnyNetwork) -> Iterator[TrainingBatch]:
     """Images of a set in batches, on the network's device."""
     device = next(network.parameters()).device
-    for begin in range(0, len(numbers), BATCH):
-        yield batch_from(collate([images[number] for number in numbers[begin : begin + BATCH]]), device)
+    size = max(1, BATCH // images.group) * images.group
+    for begin in range(0, len(numbers), size):
+        yield batch_from(collate([images[number] for number in numbers[begin : begin + size]]), device)
 
 
-def spread(count: int, most: int) -> list[int]:
-    """At most `most` of 0 .. count - 1, evenly.
+def spread(images: PackedShards, most: int) -> list[int]:
+    """Numbers of about `most` images at most, evenly over the set; whole groups, and at least one.
 
-    >>> spread(10, 4)
-    [0, 2, 5, 7]
+    With 10 images and `most` 4: 0, 2, 5, 7.
     """
-    chosen = min(count, most)
-    return [count * place // chosen for place in range(chosen)]
+    groups = len(images) // images.group
+    chosen = max(1, min(groups, most // images.group)) if groups else 0
+    firsts = [groups * place // chosen * images.group for place in range(chosen)]
+    return [first + place for first in firsts for place in range(images.group)]
 
 
 def draw_faces(
-    network: CoarseNetwork, objective: TrainingObjective, images: PackedShards, settings: TrainSettings
+    network: AnyNetwork, objective: TrainingObjective, images: PackedShards, settings: TrainSettings
 ) -> NDArray[np.uint8]:
     """A sheet of some validation images: a row each with the crop, the render on it, and the bare shape."""
-    (batch,) = batches_of(images, spread(len(images), settings.pictures), network)
+    (batch,) = batches_of(images, spread(images, settings.pictures), network)
     coefficients = unknowns_of(prediction_of(predict_numbers(network, batch), network.spec), network.spec)
     stage = objective.stage
     with torch.no_grad():
