@@ -33,6 +33,34 @@ class SupervisedWeights(Settings):
     )
 
 
+class ConsistencyWeights(Settings):
+    """Multi-view terms between the views of a sitting; the defaults are MGCNet's paper.
+
+    Its released command has the epipolar term at 0, the rest as here.
+    """
+
+    share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of each batch that is made of tuples (source, target, source), the rest being "
+        "single images; 0: no multi-view terms",
+    )
+    pixel: float = Field(0.15, ge=0, description="per unit of colour distance of covisible pixels")
+    ssim: float = Field(0.0, ge=0, description="per unit of (1 - SSIM) / 2 of covisible pixels")
+    depth: float = Field(1e-4, ge=0, description="per mm of depth, compared in the source's camera frame")
+    epipolar: float = Field(
+        0.001,
+        ge=0,
+        description="per pixel of the 224 crop between landmarks and epipolar lines (MGCNet's command: 0)",
+    )
+    epipolar_jaw: bool = Field(
+        False,
+        description="jaw landmarks count in the epipolar term: right where they are the same points of the "
+        "face in all views, as MGCNet's, wrong where they mark the visible outline, as dlib's",
+    )
+
+
 class AugmentationSettings(Settings):
     """What happens to a crop before the network sees it; the defaults are Deep3DFaceRecon's."""
 
@@ -97,6 +125,7 @@ class TrainSettings(Settings):
     )
     hybrid: HybridWeights = HybridWeights()
     supervised: SupervisedWeights = SupervisedWeights()
+    consistency: ConsistencyWeights = ConsistencyWeights()
     augmentation: AugmentationSettings = AugmentationSettings()
     identity_network: str = Field(
         "resources/weights/identity.safetensors",
