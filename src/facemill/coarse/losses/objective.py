@@ -42,7 +42,7 @@ class CoarsePrediction:
     def with_prior_share(self, share: float) -> CoarsePrediction:
         """The same with `share` of the prior of identity and albedo.
 
-        With 1 / n for each of n photos of a person their mean loss has the prior once beside n times the data.
+        With 1 / n for each of n photos of a person their mean loss has the prior once, and the data n times.
         """
         if share == 1:
             return self

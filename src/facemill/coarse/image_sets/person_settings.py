@@ -1,0 +1,38 @@
+"""Settings of `reconstruct_person` and `export_person`; no torch here."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from facemill.coarse.settings import FittingLevel, PhotometricStageSettings
+from facemill.runtime.settings import Settings
+
+
+class PersonSettings(Settings):
+    """Settings of the rule `reconstruct_person`."""
+
+    start: Literal["mean", "best", "landmarks", "network"] = Field(
+        "mean",
+        description="the identity that the joint fit starts from: mean of the photos', best: of the photo "
+        "with the highest landmark score, landmarks: weighted by how surely landmarks were seen and by how "
+        "frontal the face is, network: weighted by the confidence network of train_image_set",
+    )
+    refine: bool = Field(True, description="fit all photos together; false (or 0): the start is the result")
+    identity_deviation: float = Field(
+        0.25,
+        gt=0,
+        description="how far the start may be off, standard deviations of the model; without a network the "
+        "prior is the model's own",
+    )
+    photometric: PhotometricStageSettings = Field(
+        PhotometricStageSettings(
+            levels=(FittingLevel(reduction=2, steps=40), FittingLevel(reduction=1, steps=10))
+        ),
+        description="the steps on pixels, as in reconstruct_coarse",
+    )
+    photos_at_a_time: int = Field(
+        4, ge=1, description="photos rendered together; bounds the memory for persons with many photos"
+    )
+    most_photos: int = Field(
+        40, ge=1, description="of a person with more, the best and most diverse ones are fitted"
+    )
