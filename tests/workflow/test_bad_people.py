@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageOps
 
+from facemill.formats.mgcnet import TEMPLATE, read_split, read_triplet, template_points
 from workflow.running import QUICK_FIT, ROOT, Run, run_snakemake
 
 PHOTOS = ROOT / "resources" / "photos"
@@ -17,7 +18,7 @@ def make_people(folder: Path) -> Path:
         (folder / name).mkdir(parents=True)
     astronaut = Image.open(PHOTOS / "astronaut.png").convert("RGB")
     hopper = Image.open(PHOTOS / "hopper.jpg").convert("RGB")
-    # Three photos of one woman, one of a man, and a copy.
+    # Three photos of one woman, one of another, and a copy.
     astronaut.save(folder / "ann" / "1.png")
     ImageOps.mirror(astronaut).save(folder / "ann" / "2.png")
     astronaut.rotate(12).save(folder / "ann" / "3.png")
@@ -38,8 +39,8 @@ def make_people(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def grouped(tmp_path_factory) -> tuple[Run, pd.DataFrame, pd.DataFrame]:
-    """The run, its photos by key, and its tuples."""
+def grouped(tmp_path_factory) -> tuple[Run, pd.DataFrame, pd.DataFrame, Path]:
+    """The run, its photos by key, its tuples, and the folder of its triplets."""
     folder = tmp_path_factory.mktemp("people")
     make_people(folder / "in")
     configuration = {
@@ -49,15 +50,16 @@ def grouped(tmp_path_factory) -> tuple[Run, pd.DataFrame, pd.DataFrame]:
         "reconstruct_coarse": QUICK_FIT,
         "group_people": {"least_overlap": 1.0},
     }
-    place = "results/people/people/friends/group_people/0000"
-    run = run_snakemake(folder, configuration, f"{place}.parquet")
+    results = folder / "results" / "people" / "people" / "friends"
+    run = run_snakemake(folder, configuration, "results/people/people/friends/export_triplets/0000.txt")
     assert run.code == 0, run.output
-    table = pd.read_parquet(folder / f"{place}.parquet").set_index("photo")
-    return run, table, pd.read_parquet(folder / f"{place}_tuples.parquet")
+    table = pd.read_parquet(results / "group_people" / "0000.parquet").set_index("photo")
+    tuples = pd.read_parquet(results / "group_people" / "0000_tuples.parquet")
+    return run, table, tuples, results / "export_triplets"
 
 
 def test_each_photo_is_a_row_that_is_used_or_says_why_not(grouped):
-    _, table, _ = grouped
+    _, table, _, _ = grouped
     assert table["left_out"].to_dict() == {
         "ann_1": "",
         "ann_2": "",
@@ -84,14 +86,14 @@ def test_each_photo_is_a_row_that_is_used_or_says_why_not(grouped):
 
 
 def test_the_workflow_says_what_lies_where_it_should_not(grouped):
-    run, _, _ = grouped
+    run, _, _, _ = grouped
     assert "1 photos lie beside the folders of people and are nobody's: loose.png" in run.output
     assert "empty: the folder holds no photo" in run.output
     assert run.jobs["group_people"] == 1
 
 
 def test_each_person_has_tuples_or_a_row_that_says_why_not(grouped):
-    _, _, tuples = grouped
+    _, _, tuples, _ = grouped
     rows = {person: group.to_dict("records") for person, group in tuples.groupby("person")}
     assert set(rows) == {"ann", "bob", "cat", "dan", "empty"} and (tuples["flag"] == 0).all()
     (ann,) = rows["ann"]
@@ -109,7 +111,18 @@ def test_each_person_has_tuples_or_a_row_that_says_why_not(grouped):
 
 
 def test_heads_are_turned_as_their_pictures_are(grouped):
-    _, table, _ = grouped
+    _, table, _, _ = grouped
     assert table.loc["ann_1", "yaw"] == pytest.approx(-table.loc["ann_2", "yaw"], abs=6)
     turned = table.loc["ann_3", "roll"] - table.loc["ann_1", "roll"]
     assert turned == pytest.approx(12, abs=4)  # counter-clockwise: the top of the head to the image left
+
+
+def test_the_tuples_are_written_as_mgcnet_reads_them(grouped):
+    _, _, _, folder = grouped
+    names = read_split(folder / "0000.txt")
+    assert len(names) == 4 and {name.flag for name in names} == {0}  # all but the one without a photo
+    shown = pd.read_parquet(folder / "0000.parquet")
+    for name, target in zip(names, shown["target"], strict=True):
+        triplet = read_triplet(folder, name)
+        assert template_points(triplet.landmarks[1]) == pytest.approx(TEMPLATE, abs=10)
+        assert triplet.skin[1, 100:140, 100:124].mean() > 128, target

@@ -28,3 +28,32 @@ rule group_people:
         "group the people of {wildcards.set}, shard {wildcards.shard}"
     script:
         "../../scripts/group_people.py"
+
+
+# The tuples as MGCNet's own training files; nothing asks for them, name the list of a shard to get them.
+rule export_triplets:
+    input:
+        table=rules.group_people.output.table,
+        tuples=rules.group_people.output.tuples,
+        crops=f"{RESULTS}/photos/{{set}}/align_faces/{{shard}}",
+        masks=f"{RESULTS}/photos/{{set}}/segment_skin/{{shard}}",
+    output:
+        list=f"{RESULTS}/people/{{set}}/export_triplets/{{shard}}.txt",
+        table=f"{RESULTS}/people/{{set}}/export_triplets/{{shard}}.parquet",
+        triplets=directory(f"{RESULTS}/people/{{set}}/export_triplets/{{shard}}"),
+    log:
+        f"{RESULTS}/logs/export_triplets/{{set}}/{{shard}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/export_triplets/{{set}}/{{shard}}.tsv"
+    conda:
+        "../../envs/export_triplets.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=60,
+    params:
+        code=plan.code("export_triplets"),
+    message:
+        "write triplets of {wildcards.set}, shard {wildcards.shard}"
+    script:
+        "../../scripts/export_triplets.py"
