@@ -1,10 +1,10 @@
 """Accuracy of the coarse network against the number of images it is trained on, steps and seed the same.
 
-python tests/benchmarks/curve_training_images.py [steps]
+python tests/benchmarks/curve_training_images.py [steps [shards ...]]
 
 Needs the packed sets of `snakemake --configfile config/pretrain.yaml`; trains on their first shards with that
-configuration's settings, for the given number of steps (1,000). Trainings lie in results/curve and go on
-where they stopped.
+configuration's settings, for the given number of steps (1,000). Shards hold 600 images; all together 2, 8 and
+40 are tried. Trainings lie in results/curve and go on where they stopped.
 """
 
 import sys
@@ -61,11 +61,11 @@ def train_on(count: int, steps: int) -> dict:
     }
 
 
-def main(steps: int) -> None:
+def main(steps: int = 1000, *shards: int) -> None:
     """Train and print the curve."""
     use_threads(1)
-    print(pd.DataFrame([train_on(count, steps) for count in SHARDS]).to_string(index=False))
+    print(pd.DataFrame([train_on(count, steps) for count in shards or SHARDS]).to_string(index=False))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)
+    main(*map(int, sys.argv[1:]))
