@@ -62,6 +62,7 @@ def drawn_faces(model: LinearModel, count: int, seed: int = 0) -> tuple[Coeffici
         "attention": (255 * fragments.mask.numpy()).astype(np.uint8),
         "landmarks": decoded.landmarks.numpy(),
         "photo": np.array([f"face_{seed}_{n:03d}" for n in range(count)]),
+        "person": np.array([f"somebody_{seed}_{n // 3}" for n in range(count)]),
         "labelled": np.ones(count, dtype=bool),
         "identity": best.float().numpy(),
         "floor": floor.float().numpy(),

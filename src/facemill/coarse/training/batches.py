@@ -10,6 +10,9 @@ only the images of its batch, however large the set:
     strengths.npy (N, S) float32, rotation.npy (N, 3), translation.npy (N, 3)
     dense_landmarks.npy (N, D, 2) float32    pixels of the 224 crop of the model's vertices
     dense_vertices.npy (D,) int64            which are the same for all images; D is 0 without labels
+    person.npy (N,) str                 whose image it is; "" or no such file where nobody knows
+    tuples.npy (T, 3) int64             rows (source, target, source) of views of one sitting, -1 = none
+    tuple_flags.npy (T,) int64          MGCNet's flags of the tuples; neither file in shards of before
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -29,6 +33,8 @@ from facemill.runtime.seeds import generator_of, seed_of
 
 LABELS = ("identity", "floor", "mean_error", "strengths", "rotation", "translation")
 DENSE, DENSE_VERTICES = "dense_landmarks", "dense_vertices"
+PERSON, TUPLES, TUPLE_FLAGS = "person", "tuples", "tuple_flags"
+OF_SHARDS = (DENSE_VERTICES, TUPLES, TUPLE_FLAGS)  # have another length than there are images
 ARRAYS = ("crops", "attention", "landmarks", "photo", "labelled", *LABELS, DENSE)
 
 
@@ -43,6 +49,8 @@ class TrainingBatch:
         identity: (B, K); floor, mean_error: (B,) mm^2; strengths: (B, S); rotation: (B, 3) radians;
             translation: (B, 3) mm; dense_landmarks: (B, D, 2) pixels of the 224 crop.
         numbers: (B,) int64, which images of the set these are.
+        target: (B,) int64, the row of the batch that this view is a source of, -1 for none; flag: (B,)
+            int64, what may be compared between the two: MGCNet's flag of the pair.
     """
 
     crops: Tensor
@@ -57,6 +65,8 @@ class TrainingBatch:
     translation: Tensor
     dense_landmarks: Tensor
     numbers: Tensor
+    target: Tensor
+    flag: Tensor
 
     def __len__(self) -> int:
         return len(self.crops)
@@ -68,6 +78,14 @@ class TrainingBatch:
     def select(self, rows: Tensor | slice) -> TrainingBatch:
         """Some of its images."""
         return TrainingBatch(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+
+
+class View(NamedTuple):
+    """An image in a batch: its number, the row of its target in the batch (-1: none), the pair's flag."""
+
+    number: int
+    target: int = -1
+    flag: int = 0
 
 
 class PackedShards(Dataset):
@@ -126,17 +144,39 @@ class PackedShards(Dataset):
     def __len__(self) -> int:
         return len(self.places)
 
-    def __getitem__(self, number: int) -> dict[str, NDArray]:
-        shard, row = self.places[number]
+    def __getitem__(self, place: int | View) -> dict[str, NDArray]:
+        view = place if isinstance(place, View) else View(place)
+        shard, row = self.places[view.number]
         found = {name: self.shards[shard][name][row] for name in ARRAYS if name != "photo"}
         if len(found[DENSE]) != len(self.dense_vertices):
             found[DENSE] = np.zeros((len(self.dense_vertices), 2), np.float32)
-        return {**found, "numbers": np.array(number)}
+        links = {"numbers": view.number, "target": view.target, "flag": view.flag}
+        return {**found, **{name: np.array(value, dtype=np.int64) for name, value in links.items()}}
 
     def photo(self, number: int) -> str:
         """Name of an image."""
         shard, row = self.places[number]
         return str(self.shards[shard]["photo"][row])
+
+    def people(self) -> NDArray[np.str_]:
+        """(N,) whose each image is, "" where nobody knows."""
+        return np.array([str(self.shards[shard][PERSON][row]) for shard, row in self.places], dtype=str)
+
+    def tuples(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Numbers (T, 3) of the images (source, target, source), -1 = none, and flags (T,).
+
+        Tuples whose target, or both of whose sources, are not among the images are left out.
+        """
+        rows, flags = [np.zeros((0, 3), np.int64)], [np.zeros(0, np.int64)]
+        for number, shard in enumerate(self.shards):
+            image_of = np.full(len(shard["photo"]) + 1, -1)  # the last one is what -1 asks for
+            mine = np.flatnonzero(self.places[:, 0] == number)
+            image_of[self.places[mine, 1]] = mine
+            found = image_of[shard[TUPLES]]
+            kept = (found[:, 1] >= 0) & (found[:, [0, 2]] >= 0).any(1)
+            rows.append(found[kept])
+            flags.append(shard[TUPLE_FLAGS][kept])
+        return np.concatenate(rows), np.concatenate(flags)
 
 
 def collate(samples: list[dict[str, NDArray]]) -> dict[str, Tensor]:
@@ -147,12 +187,14 @@ def collate(samples: list[dict[str, NDArray]]) -> dict[str, Tensor]:
 def batch_from(stored: dict[str, Tensor], device: torch.device) -> TrainingBatch:
     """A batch as the network needs it."""
     moved = {name: value.to(device) for name, value in stored.items()}
+    moved.setdefault("target", torch.full_like(moved["numbers"], -1))
+    moved.setdefault("flag", torch.zeros_like(moved["numbers"]))
     for name in ("crops", "attention"):
         moved[name] = moved[name].float() / 255
     return TrainingBatch(**{n: v.float() if v.dtype == torch.float64 else v for n, v in moved.items()})
 
 
-class EpochOrder(Sampler[list[int]]):
+class EpochOrder(Sampler[list[int | View]]):
     """Which images each step sees: a fresh permutation per epoch, as a pure function of seed and step.
 
     So a run that goes on at step n sees what an unbroken run would have seen. Each of W processes takes its
@@ -176,13 +218,14 @@ class EpochOrder(Sampler[list[int]]):
     def __len__(self) -> int:
         return max(0, self.last - self.first)
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def __iter__(self) -> Iterator[list[int | View]]:
         share = self.batch // self.world
         for step in range(self.first, self.last):
             begin = step * self.batch + self.rank * share
-            yield [self._image(position) for position in range(begin, begin + share)]
+            yield [self.image_at(position) for position in range(begin, begin + share)]
 
-    def _image(self, position: int) -> int:
+    def image_at(self, position: int) -> int:
+        """The image at a position in the orders of all epochs, one after another."""
         epoch, place = divmod(position, self.count)
         if epoch != self._epoch:
             self._epoch = epoch
@@ -200,19 +243,13 @@ def draw_seeds(seed: int, step: int, numbers: Tensor) -> list[int]:
 
 
 def _open_shard(folder: Path) -> dict[str, NDArray]:
-    arrays = {}
-    for name in (*ARRAYS, DENSE_VERTICES):
+    arrays = {name: _open_array(folder / f"{name}.npy") for name in (*ARRAYS, DENSE_VERTICES)}
+    nothing = {PERSON: np.full(len(arrays["photo"]), ""), TUPLES: np.zeros((0, 3), np.int64)}
+    nothing[TUPLE_FLAGS] = np.zeros(0, np.int64)
+    for name, empty in nothing.items():  # shards of older versions have none
         path = folder / f"{name}.npy"
-        try:
-            arrays[name] = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise FormatError(
-                f"{path} cannot be read",
-                "an array that pack_training wrote",
-                str(error) or type(error).__name__,
-                "delete the folder and run pack_training again",
-            ) from error
-    lengths = {name: len(array) for name, array in arrays.items() if name != DENSE_VERTICES}
+        arrays[name] = _open_array(path) if path.is_file() else empty
+    lengths = {name: len(array) for name, array in arrays.items() if name not in OF_SHARDS}
     if len(set(lengths.values())) > 1:
         raise FormatError(
             f"{folder}: arrays of different length",
@@ -221,3 +258,16 @@ def _open_shard(folder: Path) -> dict[str, NDArray]:
             "delete the folder and run pack_training again",
         )
     return arrays
+
+
+def _open_array(path: Path) -> NDArray:
+    try:
+        array: NDArray = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise FormatError(
+            f"{path} cannot be read",
+            "an array that pack_training wrote",
+            str(error) or type(error).__name__,
+            "delete the folder and run pack_training again",
+        ) from error
+    return array

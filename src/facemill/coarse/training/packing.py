@@ -16,8 +16,17 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import sparse
 
-from facemill.coarse.training.batches import ARRAYS, DENSE, DENSE_VERTICES
+from facemill.coarse.training.batches import (
+    ARRAYS,
+    DENSE,
+    DENSE_VERTICES,
+    OF_SHARDS,
+    PERSON,
+    TUPLE_FLAGS,
+    TUPLES,
+)
 from facemill.coarse.training.labels import LabelMaker, label_maker
+from facemill.coarse.training.tuples import tuples_of_sittings, tuples_of_table
 from facemill.coarse.training_settings import PackSettings
 from facemill.geometry.camera import DEEP3D_SIZE, Camera
 from facemill.geometry.image import resize, transform_points
@@ -74,6 +83,7 @@ def pack_training(
     model: MorphableModel,
     settings: PackSettings,
     truth: Truth | None = None,
+    tuples: pd.DataFrame | None = None,
     strict: bool = False,
 ) -> tuple[pd.DataFrame, dict[str, NDArray]]:
     """Read the aligned crops, masks, landmarks and labels of one shard.
@@ -84,6 +94,7 @@ def pack_training(
         crops_folder: `<photo>.png` or `.jpg`: the aligned crop, square, of any size from S pixels.
         masks_folder: `<photo>.png`: skin probability (8 bit), or, with `truth`, labels of which 1 is skin.
         truth: of a synthetic shard; None for photos.
+        tuples: of `group_people`; None: synthetic photos have tuples by their true yaw, others none.
     Returns:
         The table (a photo whose files cannot be used gets a status), and the arrays of a packed shard
         (`coarse.training.batches`) for the rows that are `ok`, in their order.
@@ -101,6 +112,7 @@ def pack_training(
         "attention": _stacked(kept["attention"], (side, side), np.uint8),
         "landmarks": _stacked(landmarks, (68, 2), np.float32),
         "photo": np.array(kept["photo"].tolist(), dtype=str),
+        PERSON: np.array(kept[PERSON].fillna("").tolist() if PERSON in kept else [""] * count, dtype=str),
         "labelled": np.full(count, truth is not None),
         "identity": np.zeros((count, model.identity_count), np.float32),
         "floor": np.zeros(count, np.float32),
@@ -111,9 +123,10 @@ def pack_training(
         DENSE: np.zeros((count, 0, 2), np.float32),
         DENSE_VERTICES: np.zeros(0, np.int64),
     }
+    arrays |= dict(zip((TUPLES, TUPLE_FLAGS), _tuples(kept, truth, tuples), strict=True))
     if truth is not None and count:
         arrays |= _labels(truth, kept, model)
-    assert set(arrays) == {*ARRAYS, DENSE_VERTICES}
+    assert set(arrays) == {*ARRAYS, *OF_SHARDS, PERSON}
     logger.info("%d of %d photos packed at %d pixels", count, len(table), side)
     return result.drop(columns=["crop", "attention"]), arrays
 
@@ -122,6 +135,14 @@ def save_packed(folder: str | Path, arrays: Mapping[str, NDArray]) -> None:
     """Write a packed shard into a folder, which exists."""
     for name, array in arrays.items():
         np.save(Path(folder) / f"{name}.npy", array, allow_pickle=False)
+
+
+def _tuples(
+    kept: pd.DataFrame, truth: Truth | None, tuples: pd.DataFrame | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    if tuples is None and (truth is None or not {"sitting", "yaw"} <= set(kept)):
+        return np.zeros((0, 3), np.int64), np.zeros(0, np.int64)
+    return tuples_of_sittings(kept) if tuples is None else tuples_of_table(kept["photo"].tolist(), tuples)
 
 
 def _read_photo(row: Mapping[str, Any], crops: Path, masks: Path, side: int, labels: bool) -> dict[str, Any]:

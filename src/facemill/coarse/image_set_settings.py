@@ -1,0 +1,31 @@
+"""Settings of `train_image_set`; no torch here."""
+
+from pydantic import Field, model_validator
+
+from facemill.coarse.training_settings import AugmentationSettings, TrainSettings
+
+
+class ImageSetSettings(TrainSettings):
+    """Settings of the rule `train_image_set`: those of `train_coarse`, and what sets need."""
+
+    start: str = Field(
+        "",
+        description="weights of the coarse network whose features and faces are used, and which stays as it "
+        "is; empty: the shipped ones for model: head",
+    )
+    photos: int = Field(5, ge=2, description="photos in a set; people with fewer are left out")
+    channels: int = Field(64, ge=8, description="width of the confidence network")
+    augmentation: AugmentationSettings = AugmentationSettings(flip=0)
+    batch: int = Field(25, ge=2, description="images per step: a multiple of `photos` (published: 5 sets)")
+    learning_rate: float = Field(2e-5, gt=0, description="of Adam, at the start (published)")
+    epochs: float = Field(10.0, gt=0, description="passes over the people")
+
+    @model_validator(mode="after")
+    def _makes_whole_sets(self) -> "ImageSetSettings":
+        if self.batch % (self.photos * self.processes * self.nodes):
+            raise ValueError(
+                f"batch: expected a multiple of photos ({self.photos}) for each process, found {self.batch}"
+            )
+        if self.augmentation.flip:
+            raise ValueError("augmentation.flip: expected 0, as a mirrored photo shows another identity")
+        return self
