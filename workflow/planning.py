@@ -14,6 +14,7 @@ from typing import Any
 import people_sets
 import yaml
 from derived_sets import COARSE, DataSet, data_set, folder_of, made_by, plan_derived_set, set_name, set_names
+from training_sets import TrainingSets
 
 from facemill.configuration import Configuration, check_configuration
 from facemill.photos.plan import PhotoPlan, plan_photo_set, read_plan, shard_of
@@ -49,7 +50,7 @@ def open_plan(root: Path, given: Mapping[str, Any], files: Iterable[Any], may_li
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(TrainingSets):
     """A run, as the rules see it.
 
     Attributes:
@@ -289,58 +290,6 @@ class Plan:
         if "seed" in values:  # the run's seed moves every random choice; a rule's own moves one of them
             values["seed"] += self.settings.seed
         return values
-
-    def is_synthetic(self, name: str) -> bool:
-        """Whether a set to train on is one of `synthesis.photos`, not a photo set."""
-        listed = [*self.settings.photos, *self.settings.people]
-        if name in listed or name in self.settings.synthesis.photos:
-            return name not in listed
-        known = ", ".join([*listed, *self.settings.synthesis.photos]) or "none"
-        sys.exit(f"train_coarse names {name}, which is not in photos, people or synthesis.photos: {known}")
-
-    def training_files(self, wildcards: Any) -> dict[str, Any]:
-        """What `pack_training` reads of one shard of a set."""
-        name, shard = wildcards.set, wildcards.shard
-        if self.is_synthetic(name):
-            place = f"{self.results}/synthesis/photos/{name}/synthesize_photos/{shard}"
-            return {"table": f"{place}.parquet", "crops": place, "truth": f"{place}.npz"}
-        photos = f"{self.results}/photos/{name}"
-        return {
-            "table": f"{photos}/segment_skin/{shard}.parquet",
-            "crops": f"{photos}/align_faces/{shard}",
-            "masks": f"{photos}/segment_skin/{shard}",
-        }
-
-    def training_sets(self, part: str) -> list[str]:
-        """Names of the sets to train on (`train`) or to validate on (`validation`)."""
-        settings = self.settings.train_coarse
-        return list(getattr(settings, part) or settings.train)
-
-    def packed_shards(self, part: str) -> list[str]:
-        """Folders of `pack_training` that a training reads."""
-        folders = []
-        for name in self.training_sets(part):
-            synthetic = self.is_synthetic(name)
-            shards = self.synthetic_shards("photos", name) if synthetic else self.shards(name)
-            folders += [f"{self.results}/coarse/{name}/pack_training/{shard}" for shard in shards]
-        return folders
-
-    @property
-    def training_results(self) -> list[str]:
-        """What `train_coarse` leaves, weights first; nothing in a run that trains on no set."""
-        files = ("network.safetensors", "metrics.csv", "faces.png", "summary.json")
-        trained = self.settings.train_coarse.train
-        return [f"{self.results}/coarse/train_coarse/{name}" for name in files if trained]
-
-    @property
-    def held_out(self) -> list[str]:
-        """Tables of the photos that a training must not see."""
-        names = {*self.training_sets("train"), *self.training_sets("validation")}
-        return [
-            f"{self.results}/photos/{name}/split_dataset/val.csv"
-            for name in sorted(names)
-            if not self.is_synthetic(name)
-        ]
 
     def stage_with_weights(self, rule: str, *keys: str) -> dict[str, Any]:
         """The settings of a rule; the weights at `keys` are looked up here, then in the repository.

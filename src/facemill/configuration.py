@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from facemill.coarse.export_settings import ExportNowSettings, ExportSettings
 from facemill.coarse.grouping_settings import GroupSettings
+from facemill.coarse.image_set_settings import ImageSetSettings
 from facemill.coarse.settings import CoarseSettings
 from facemill.coarse.training_settings import PackSettings, TrainSettings
 from facemill.evaluation.settings import (
@@ -85,6 +86,7 @@ class Configuration(BaseModel):
     split_dataset: SplitSettings = SplitSettings()
     pack_training: PackSettings = PackSettings()
     train_coarse: TrainSettings = TrainSettings()
+    train_image_set: ImageSetSettings = ImageSetSettings()
     reconstruct_coarse: CoarseSettings = CoarseSettings()
     export_coarse: ExportSettings = ExportSettings()
     group_people: GroupSettings = GroupSettings()

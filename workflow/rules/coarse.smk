@@ -184,9 +184,9 @@ rule pack_training:
 # Checkpoints and logs stay in the folder when the rule is interrupted; the next call goes on from them.
 rule train_coarse:
     input:
-        train=lambda wildcards: plan.packed_shards("train"),
-        validation=lambda wildcards: plan.packed_shards("validation"),
-        held_out=lambda wildcards: plan.held_out,
+        train=lambda wildcards: plan.packed_shards("train_coarse", "train"),
+        validation=lambda wildcards: plan.packed_shards("train_coarse", "validation"),
+        held_out=lambda wildcards: plan.held_out("train_coarse"),
         model=rules.prepare_model.output.model,
     output:
         weights=f"{RESULTS}/coarse/train_coarse/network.safetensors",

@@ -57,3 +57,41 @@ rule export_triplets:
         "write triplets of {wildcards.set}, shard {wildcards.shard}"
     script:
         "../../scripts/export_triplets.py"
+
+
+# Checkpoints and logs stay in the folder when the rule is interrupted; the next call goes on from them.
+rule train_image_set:
+    input:
+        train=lambda wildcards: plan.packed_shards("train_image_set", "train"),
+        validation=lambda wildcards: plan.packed_shards("train_image_set", "validation"),
+        held_out=lambda wildcards: plan.held_out("train_image_set"),
+        model=rules.prepare_model.output.model,
+    output:
+        weights=f"{RESULTS}/people/train_image_set/network.safetensors",
+        metrics=f"{RESULTS}/people/train_image_set/metrics.csv",
+        faces=f"{RESULTS}/people/train_image_set/faces.png",
+        summary=f"{RESULTS}/people/train_image_set/summary.json",
+    log:
+        f"{RESULTS}/logs/train_image_set.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/train_image_set.tsv"
+    conda:
+        "../../envs/train_image_set.yaml"
+    threads: plan.settings.train_image_set.processes
+    resources:
+        mem_mb=8000,
+        runtime=1440,
+        gpu=plan.gpus * plan.settings.train_image_set.processes,
+    params:
+        settings=plan.stage_with_weights(
+            "train_image_set", "start", "identity_network"
+        ),
+        weights=plan.weights_digest("train_image_set", "start", "identity_network"),
+        model_name=plan.settings.model,
+        folder=f"{RESULTS}/people/train_image_set/run",
+        device=plan.settings.device,
+        code=plan.code("train_image_set"),
+    message:
+        "train the confidence network"
+    script:
+        "../../scripts/train_image_set.py"

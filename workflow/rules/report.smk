@@ -13,7 +13,7 @@ rule write_report:
         ],
         evaluations=plan.evaluation_results,
         comparison=plan.comparison,
-        training=plan.training_results,
+        training=plan.training_results("train_coarse"),
     output:
         page=report(
             f"{RESULTS}/report.html",

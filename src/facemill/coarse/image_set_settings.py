@@ -8,10 +8,10 @@ from facemill.coarse.training_settings import AugmentationSettings, TrainSetting
 class ImageSetSettings(TrainSettings):
     """Settings of the rule `train_image_set`: those of `train_coarse`, and what sets need."""
 
-    start: str = Field(
-        "",
+    start: str | None = Field(  # type: ignore[assignment]
+        None,
         description="weights of the coarse network whose features and faces are used, and which stays as it "
-        "is; empty: the shipped ones for model: head",
+        "is; absent: the shipped ones for model: head",
     )
     photos: int = Field(5, ge=2, description="photos in a set; people with fewer are left out")
     channels: int = Field(64, ge=8, description="width of the confidence network")

@@ -127,6 +127,13 @@ def train_image_set(
         ConfigurationError: no person has enough photos, or the settings contradict one another.
         FormatError, TrainingError: as in `train_coarse`.
     """
+    if not settings.start:
+        raise ConfigurationError(
+            "train_image_set.start: there is no coarse network to build on",
+            "the weights of one",
+            f"none, and none ship for the model {model_name}",
+            "train one with train_coarse and name its weights",
+        )
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     fabric = make_fabric(settings, device)
@@ -195,4 +202,4 @@ def _write(
         {name[len(prefix) :]: value for name, value in content["average"].items() if name.startswith(prefix)}
     )
     notes = {"step": str(content["step"]), "photos": str(run.settings.photos)}
-    save_confidence(outputs.weights, confidence, model_name, file_digest([run.settings.start]), notes)
+    save_confidence(outputs.weights, confidence, model_name, file_digest([str(run.settings.start)]), notes)

@@ -1,0 +1,65 @@
+"""Which images the trainings of a run read, and what they leave."""
+
+import sys
+from typing import Any
+
+FILES = ("network.safetensors", "metrics.csv", "faces.png", "summary.json")
+FOLDERS = {"train_coarse": "coarse/train_coarse", "train_image_set": "people/train_image_set"}
+
+
+class TrainingSets:
+    """The part of `planning.Plan` that knows trainings; `rule` is train_coarse or train_image_set."""
+
+    settings: Any
+    results: str
+    shards: Any
+    synthetic_shards: Any
+
+    def is_synthetic(self, name: str) -> bool:
+        """Whether a set to train on is one of `synthesis.photos`, not a photo set."""
+        listed = [*self.settings.photos, *self.settings.people]
+        if name in listed or name in self.settings.synthesis.photos:
+            return name not in listed
+        known = ", ".join([*listed, *self.settings.synthesis.photos]) or "none"
+        sys.exit(f"a training names {name}, which is not in photos, people or synthesis.photos: {known}")
+
+    def training_files(self, wildcards: Any) -> dict[str, Any]:
+        """What `pack_training` reads of one shard of a set."""
+        name, shard = wildcards.set, wildcards.shard
+        if self.is_synthetic(name):
+            place = f"{self.results}/synthesis/photos/{name}/synthesize_photos/{shard}"
+            return {"table": f"{place}.parquet", "crops": place, "truth": f"{place}.npz"}
+        photos = f"{self.results}/photos/{name}"
+        return {
+            "table": f"{photos}/segment_skin/{shard}.parquet",
+            "crops": f"{photos}/align_faces/{shard}",
+            "masks": f"{photos}/segment_skin/{shard}",
+        }
+
+    def training_sets(self, rule: str, part: str) -> list[str]:
+        """Names of the sets to train on (`train`) or to validate on (`validation`)."""
+        settings = getattr(self.settings, rule)
+        return list(getattr(settings, part) or settings.train)
+
+    def packed_shards(self, rule: str, part: str) -> list[str]:
+        """Folders of `pack_training` that a training reads."""
+        folders = []
+        for name in self.training_sets(rule, part):
+            synthetic = self.is_synthetic(name)
+            shards = self.synthetic_shards("photos", name) if synthetic else self.shards(name)
+            folders += [f"{self.results}/coarse/{name}/pack_training/{shard}" for shard in shards]
+        return folders
+
+    def held_out(self, rule: str) -> list[str]:
+        """Tables of the photos that a training must not see."""
+        names = {*self.training_sets(rule, "train"), *self.training_sets(rule, "validation")}
+        return [
+            f"{self.results}/photos/{name}/split_dataset/val.csv"
+            for name in sorted(names)
+            if not self.is_synthetic(name)
+        ]
+
+    def training_results(self, rule: str) -> list[str]:
+        """What a training leaves, weights first; nothing in a run in which it trains on no set."""
+        trained = getattr(self.settings, rule).train
+        return [f"{self.results}/{FOLDERS[rule]}/{name}" for name in FILES if trained]
