@@ -1,7 +1,7 @@
 """Our predictions for a NoW-layout data set, in the layout of a submission.
 
 input: dataset (its folder, or what makes it), model, tables and arrays (of reconstruct_coarse, one per shard;
-    none for the mean face)
+    none for the mean face), people (arrays of reconstruct_person, where the task asks for them)
 output: predictions (directory)
 params: settings (export_now), task (evaluation.now.<name>, with a folder as dataset)
 """
@@ -29,5 +29,6 @@ export_now(
     folder=snakemake.output.predictions,
     expression=task.expression,
     identity=task.identity,
+    people=map(load_arrays, snakemake.input.people),
     settings=ExportNowSettings(**snakemake.params.settings),
 )

@@ -210,6 +210,11 @@ class Plan(TrainingSets):
             return []
         return self.shard_files(pattern, set_name(self.settings, kind, name))
 
+    def own_people(self, name: str, pattern: str) -> list[str]:
+        """One file per shard of the people whose identities are asked for; none where photos have their own."""
+        asked = self.settings.evaluation.now[name].identity
+        return [] if asked in ("photo", "subject") else self.own_faces("now", name, pattern)
+
     def synthetic_set(self, kind: str, name: str) -> dict[str, Any]:
         """One data set of the configuration's `synthesis.<kind>`."""
         tasks = getattr(self.settings.synthesis, kind)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from facemill.coarse.export_settings import ExportNowSettings, ExportSettings
 from facemill.coarse.grouping_settings import GroupSettings
+from facemill.coarse.image_sets.person_settings import PersonSettings
 from facemill.coarse.image_set_settings import ImageSetSettings
 from facemill.coarse.settings import CoarseSettings
 from facemill.coarse.training_settings import PackSettings, TrainSettings
@@ -90,6 +91,7 @@ class Configuration(BaseModel):
     reconstruct_coarse: CoarseSettings = CoarseSettings()
     export_coarse: ExportSettings = ExportSettings()
     group_people: GroupSettings = GroupSettings()
+    reconstruct_person: PersonSettings = PersonSettings()
     synthesize_photos: SynthesizePhotosSettings = SynthesizePhotosSettings()
     draw_contact_sheet: ContactSheetSettings = ContactSheetSettings()
     synthesize_captures: SynthesizeCapturesSettings = SynthesizeCapturesSettings()

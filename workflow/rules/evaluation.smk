@@ -10,6 +10,9 @@ rule export_now:
         arrays=lambda wildcards: plan.own_faces(
             "now", wildcards.name, "coarse/{set}/reconstruct_coarse/{shard}.npz"
         ),
+        people=lambda wildcards: plan.own_people(
+            wildcards.name, "people/{set}/reconstruct_person/{shard}.npz"
+        ),
         model=plan.whole_head,
     output:
         predictions=directory(f"{RESULTS}/evaluation/now/{{name}}/predictions"),

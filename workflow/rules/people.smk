@@ -59,6 +59,45 @@ rule export_triplets:
         "../../scripts/export_triplets.py"
 
 
+rule reconstruct_person:
+    input:
+        table=rules.group_people.output.table,
+        arrays=f"{RESULTS}/coarse/{{set}}/reconstruct_coarse/{{shard}}.npz",
+        crops=f"{RESULTS}/photos/{{set}}/align_faces/{{shard}}",
+        masks=f"{RESULTS}/photos/{{set}}/segment_skin/{{shard}}",
+        model=rules.prepare_model.output.model,
+    output:
+        table=f"{RESULTS}/people/{{set}}/reconstruct_person/{{shard}}.parquet",
+        people=f"{RESULTS}/people/{{set}}/reconstruct_person/{{shard}}_people.parquet",
+        listing=f"{RESULTS}/people/{{set}}/reconstruct_person/{{shard}}_people.csv",
+        arrays=f"{RESULTS}/people/{{set}}/reconstruct_person/{{shard}}.npz",
+    log:
+        f"{RESULTS}/logs/reconstruct_person/{{set}}/{{shard}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/reconstruct_person/{{set}}/{{shard}}.tsv"
+    conda:
+        "../../envs/reconstruct_person.yaml"
+    threads: 1
+    resources:
+        mem_mb=6000,
+        runtime=240,
+        gpu=plan.gpus,
+    params:
+        settings=plan.stage_with_weights("reconstruct_person", "confidence_network"),
+        coarse=plan.stage_with_weights("reconstruct_coarse", "network"),
+        weights=[
+            plan.weights_digest("reconstruct_person", "confidence_network"),
+            plan.weights_digest("reconstruct_coarse", "network"),
+        ],
+        model_name=plan.settings.model,
+        device=plan.settings.device,
+        code=plan.code("reconstruct_person"),
+    message:
+        "reconstruct the people of {wildcards.set}, shard {wildcards.shard}"
+    script:
+        "../../scripts/reconstruct_person.py"
+
+
 # Checkpoints and logs stay in the folder when the rule is interrupted; the next call goes on from them.
 rule train_image_set:
     input:

@@ -23,6 +23,7 @@ from facemill.formats.now_predictions import (
 )
 from facemill.geometry.mesh import Mesh
 from facemill.models.morphable import MorphableModel
+from facemill.runtime.errors import FormatError
 from facemill.runtime.files import atomic_folder
 from facemill.runtime.tables import OK
 
@@ -47,7 +48,8 @@ def export_now(
     folder: str | Path,
     expression: Literal["neutral", "predicted"],
     settings: ExportNowSettings,
-    identity: Literal["photo", "subject"] = "photo",
+    identity: str = "photo",
+    people: Iterable[Mapping[str, NDArray]] = (),
 ) -> pd.DataFrame:
     """Write mesh and seven landmarks of each case to `<folder>/<subject>/<challenge>/`; whole or not at all.
 
@@ -60,7 +62,9 @@ def export_now(
         shards: their tables' column `file` ends with the case's `<subject>/<challenge>/<image>.<suffix>`;
             none for `mean_face`.
         expression: neutral, or as reconstructed.
-        identity: of each photo, or the mean over all reconstructed photos of its subject.
+        identity: photo: of each photo; subject: the mean over all reconstructed photos of its subject;
+            person: that of the case's person in `people`; start_…: what that began with.
+        people: arrays of `reconstruct_person`, one per shard.
     Returns:
         The table.
     Raises:
@@ -73,7 +77,12 @@ def export_now(
         if kind == "mean_face":
             rows = _write_mean(cases, writer)
         else:
-            rows = _write_faces(cases, shards, writer, expression == "predicted", identity == "subject")
+            faces = dict(_faces_of(cases, shards))
+            if identity == "subject":
+                faces = _with_mean(faces)
+            elif identity != "photo":
+                faces = _with_person(faces, people, "identity" if identity == "person" else identity)
+            rows = _write_faces(cases, faces, writer, expression == "predicted")
         table = pd.DataFrame(rows, columns=list(COLUMNS))
         write_prediction_table(partial, table)
     return table
@@ -114,23 +123,13 @@ def _write_mean(cases: Sequence[NowCase], writer: _Writer) -> list[tuple]:
 
 
 def _write_faces(
-    cases: Sequence[NowCase],
-    shards: Iterable[ReconstructedShard],
-    writer: _Writer,
-    with_expression: bool,
-    mean_of_subject: bool,
+    cases: Sequence[NowCase], faces: Mapping[NowCase, _Face], writer: _Writer, with_expression: bool
 ) -> list[tuple]:
-    faces = dict(_faces_of(cases, shards))
-    of_subject: dict[str, list[NDArray]] = {}
-    for case, face in faces.items():
-        if face.identity is not None:
-            of_subject.setdefault(case.subject, []).append(face.identity)
     row_of_case: dict[NowCase, tuple] = {}
     for case, face in faces.items():
         if face.identity is not None and face.expression is not None:
-            identity = np.mean(of_subject[case.subject], axis=0) if mean_of_subject else face.identity
             expression = face.expression if with_expression else np.zeros_like(face.expression)
-            writer.write(case, identity, expression)
+            writer.write(case, face.identity, expression)
         row, name = face.row, str(face.row["photo"])
         errors = (float(row["landmark_error"]), float(row["photometric_error"]))
         row_of_case[case] = (case.name, name, str(row["status"]), str(row["reason"]), *errors)
@@ -144,6 +143,44 @@ class _Face(NamedTuple):
     row: Mapping[Any, Any]
     identity: NDArray | None
     expression: NDArray | None
+
+
+def _with_mean(faces: Mapping[NowCase, _Face]) -> dict[NowCase, _Face]:
+    """The faces with the mean identity of their subject."""
+    of_subject: dict[str, list[NDArray]] = {}
+    for case, face in faces.items():
+        if face.identity is not None:
+            of_subject.setdefault(case.subject, []).append(face.identity)
+    means = {subject: np.mean(identities, axis=0) for subject, identities in of_subject.items()}
+    return {
+        case: face if face.identity is None else face._replace(identity=means[case.subject])
+        for case, face in faces.items()
+    }
+
+
+def _with_person(
+    faces: Mapping[NowCase, _Face], people: Iterable[Mapping[str, NDArray]], name: str
+) -> dict[NowCase, _Face]:
+    """The faces with the identity of their person, the array `name`; one without a person is no face."""
+    known: dict[str, NDArray] = {}
+    for arrays in people:
+        if name not in arrays:
+            raise FormatError(
+                f"the arrays of reconstruct_person lack {name}",
+                "what the evaluation asks for",
+                ", ".join(arrays),
+                "set reconstruct_person.confidence_network, or ask for another identity",
+            )
+        known.update(zip(arrays["person"].tolist(), arrays[name], strict=True))
+    found = {}
+    for case, face in faces.items():
+        person = str(face.row["person"])
+        if face.identity is not None and person not in known:
+            row = {**face.row, "status": NOT_RECONSTRUCTED, "reason": f"reconstruct_person has no {person}"}
+            found[case] = _Face(row, None, None)
+        else:
+            found[case] = face if face.identity is None else face._replace(identity=known[person])
+    return found
 
 
 def _faces_of(

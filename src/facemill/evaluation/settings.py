@@ -32,10 +32,13 @@ class NowTask(Settings):
         description="Of our own predictions: neutral as the organisers advise, or as reconstructed (authors "
         "disagree).",
     )
-    identity: Literal["photo", "subject"] = Field(
+    identity: Literal[
+        "photo", "subject", "person", "start_mean", "start_best", "start_landmarks", "start_network"
+    ] = Field(
         default="photo",
-        description="Of our own predictions: the identity of each photo, or the mean over all reconstructed "
-        "photos of its subject (several photos know more than one; no NoW figure of a single-photo method).",
+        description="Of our own predictions: the identity of each photo; subject: the mean over all "
+        "reconstructed photos of its subject; person: what reconstruct_person finds for the subject, start_…: "
+        "what it can start from (several photos know more than one; no NoW figure of a single-photo method).",
     )
     shard_size: int = Field(
         default=64, ge=1, description="Pictures per shard (one job each) when the predictions are our own."

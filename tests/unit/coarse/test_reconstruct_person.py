@@ -20,9 +20,10 @@ from facemill.rendering.rasterize import interpolate, rasterize
 from facemill.runtime.errors import ConfigurationError, FormatError
 from facemill.runtime.tables import EveryPhotoFailedError
 
-STEPS = PhotometricStageSettings(levels=(FittingLevel(reduction=4, steps=4),))
+LEVELS = (FittingLevel(reduction=4, steps=4),)
+STEPS = PhotometricStageSettings(levels=LEVELS)
 COARSE = CoarseSettings(camera_distance=1000.0, photometric=STEPS, batch_size=8)  # that of the renders
-QUICK = PersonSettings(photometric=STEPS)
+QUICK = PersonSettings(levels=LEVELS)
 PHOTOS = ("ann_a", "ann_b", "ann_c", "ann_wall", "bob_a", "cid_wall")
 
 
@@ -116,7 +117,7 @@ def test_without_refinement_the_start_is_the_result(single, model):
 
 
 def test_of_too_many_photos_the_best_and_most_diverse_are_fitted(single, model):
-    found = run(single, model, PersonSettings(photometric=STEPS, most_photos=2))
+    found = run(single, model, PersonSettings(levels=LEVELS, most_photos=2))
     assert found.people["used"][0] == 2
     left = found.photos[found.photos["left_out"] == "too_many"]
     assert len(left) == 1 and "more than 2 photos" in left["left_out_reason"].iloc[0]

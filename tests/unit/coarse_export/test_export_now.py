@@ -20,6 +20,7 @@ from facemill.formats.now_predictions import (
 )
 from facemill.geometry.mesh import Mesh
 from facemill.models.head import load_head
+from facemill.runtime.errors import FormatError
 from unit.evaluation.analytic_face import write_list, write_subject
 
 CASES = [
@@ -85,6 +86,42 @@ def test_the_expression_is_kept_when_asked_for_and_files_can_be_of_other_kinds(h
     np.testing.assert_allclose(
         read_prediction_landmarks(files.landmarks), expected[head.topology.now_landmarks.numpy()], atol=1e-4
     )
+
+
+def test_cases_can_have_the_identity_of_their_person(head, shards, tmp_path):
+    """anna has a joint identity; dora, of another shard, too; of bert there is no photo, of carl nothing."""
+    settings = ExportNowSettings(mesh="ply")
+    named = [shards[0]._replace(table=shards[0].table.assign(person=["anna"] * 3 + ["dora", "bert"]))]
+    random = np.random.default_rng(4)
+    people = [
+        {
+            "person": np.array([person]),
+            "identity": random.normal(0, 1, (1, head.identity_count)).astype(np.float32),
+            "start_best": random.normal(0, 1, (1, head.identity_count)).astype(np.float32),
+        }
+        for person in ("dora", "anna")
+    ]
+    for identity, name in (("person", "identity"), ("start_best", "start_best")):
+        folder = tmp_path / identity
+        table = export_now("coarse", CASES, named, head, folder, "neutral", settings, identity, people)
+        assert table["status"].tolist() == ["ok", "ok", "no_face", "not_reconstructed"]
+        chosen = torch.from_numpy(people[1][name])
+        expected = head.shape(chosen, torch.zeros(1, head.expression_count))[0].numpy()
+        for case in CASES[:2]:
+            mesh = read_mesh(prediction_files(folder, case).mesh)
+            np.testing.assert_allclose(mesh.vertices, expected, rtol=0, atol=1e-4)
+    alone = export_now(
+        "coarse", CASES, named, head, tmp_path / "x", "neutral", settings, "person", people[:1]
+    )
+    assert alone["status"].tolist() == [
+        "not_reconstructed",
+        "not_reconstructed",
+        "no_face",
+        "not_reconstructed",
+    ]
+    assert alone["reason"][0] == "reconstruct_person has no anna"
+    with pytest.raises(FormatError, match="lack start_network"):
+        export_now("coarse", CASES, named, head, tmp_path / "y", "neutral", settings, "start_network", people)
 
 
 def test_photos_of_one_subject_can_share_their_mean_identity(head, shards, tmp_path):

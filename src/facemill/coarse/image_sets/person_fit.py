@@ -53,7 +53,7 @@ class PersonFitter:
         self.predictor = predictor
         self.photometric_stage = PhotometricStage(
             fitter.space,
-            settings.photometric,
+            fitter.settings.photometric.model_copy(update={"levels": settings.levels}),
             fitter.settings.weights,
             fitter.landmark_offsets,
             fitter.camera_distance,

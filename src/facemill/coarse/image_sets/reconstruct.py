@@ -23,10 +23,13 @@ from facemill.coarse.image_sets.choice import choose_photos
 from facemill.coarse.image_sets.consistency import neutral_faces, spread
 from facemill.coarse.image_sets.person_fit import PersonFitter
 from facemill.coarse.image_sets.person_settings import PersonSettings
+from facemill.coarse.networks.confidence_network import ConfidencePredictor, load_confidence
+from facemill.coarse.networks.files import load_network
 from facemill.coarse.networks.predictor import load_predictor
 from facemill.coarse.settings import CoarseSettings
 from facemill.models.coefficients import Coefficients
 from facemill.models.morphable import MorphableModel
+from facemill.runtime.digests import file_digest
 from facemill.runtime.errors import ConfigurationError, FormatError
 from facemill.runtime.tables import ERROR, OK, EveryPhotoFailedError
 
@@ -107,12 +110,14 @@ def reconstruct_person(
         arrays: of `reconstruct_coarse`: its single-photo coefficients.
         crops_folder, masks_folder: hold `<photo>.png`, as for `reconstruct_coarse`.
         coarse: settings of `reconstruct_coarse`: network, weights and landmarks of the joint fit.
-        confidence: of train_image_set, for `start: network`.
+        confidence: how much each photo is worth; None: `settings.confidence_network` says it, if given.
     Raises:
-        ConfigurationError: `start: network` without `confidence`.
+        ConfigurationError: `start: network` without a confidence network, or such a network without the one
+            of `coarse` that it belongs to.
         FormatError: `arrays` lack a used photo.
         EveryPhotoFailedError: at least one person was tried and each met an unforeseen exception.
     """
+    confidence = confidence or _load_confidence(settings, coarse, model, model_name)
     if settings.start == "network" and confidence is None:
         raise ConfigurationError(
             "reconstruct_person.start: network",
@@ -152,6 +157,23 @@ def reconstruct_person(
         )
     listed = pd.DataFrame(people, columns=list(PEOPLE_COLUMNS)).astype(PEOPLE_COLUMNS)
     return ReconstructedPeople(photos, listed, _arrays(photos, found, model, confidence is not None))
+
+
+def _load_confidence(
+    settings: PersonSettings, coarse: CoarseSettings, model: MorphableModel, model_name: str
+) -> Confidence | None:
+    if not settings.confidence_network:
+        return None
+    if not coarse.network:
+        raise ConfigurationError(
+            "reconstruct_person.confidence_network",
+            "the network whose features it reads, in reconstruct_coarse.network",
+            "no network",
+            "set reconstruct_coarse.network, or leave out reconstruct_person.confidence_network",
+        )
+    network = load_network(coarse.network, model, model_name)
+    digest = file_digest([coarse.network])
+    return ConfidencePredictor(network, load_confidence(settings.confidence_network, network, digest))
 
 
 def _reconstruct(
