@@ -8,9 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facemill.geometry.camera import DEEP3D_DISTANCE, Camera, deep3d_crop_camera
+from facemill.geometry.rotation import matrix_from_euler_deep3d
+from facemill.models.coefficients import Coefficients
 
 CAMERA_DISTANCE = "camera_distance"
 """Name of the array (N,) of `reconstruct_coarse`: from the camera to the head, mm, one value for a shard."""
+
+
+def cameras_of_heads(crop_camera: Camera, coefficients: Coefficients) -> Camera:
+    """A batch of B cameras of the crop, each seen from its head: x_cam = rotation x_head + translation.
+
+    `crop_camera` takes the posed head frame to the crop. Differentiable.
+    """
+    rotation = crop_camera.rotation @ matrix_from_euler_deep3d(coefficients.rotation)
+    translation = coefficients.translation @ crop_camera.rotation.mT + crop_camera.translation
+    return Camera(rotation, translation, crop_camera.intrinsics.expand(len(coefficients), 3, 3))
 
 
 def crop_camera(arrays: Mapping[str, NDArray]) -> Camera:

@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from facemill.coarse.crop_camera import cameras_of_heads
 from facemill.coarse.decode import FaceDecoder
 from facemill.geometry.camera import Camera
 from facemill.geometry.image import transform_points
-from facemill.geometry.rotation import matrix_from_euler_deep3d
 from facemill.models.coefficients import Coefficients
 
 
@@ -91,6 +91,5 @@ def camera_of_head(crop_camera: Camera, coefficients: Coefficients) -> Camera:
 
     `crop_camera` takes the posed head frame to the crop; a batch of one, without its batch axis.
     """
-    rotation = crop_camera.rotation @ matrix_from_euler_deep3d(coefficients.rotation[0])
-    translation = crop_camera.rotation @ coefficients.translation[0] + crop_camera.translation
-    return Camera(rotation, translation, crop_camera.intrinsics)
+    camera = cameras_of_heads(crop_camera, coefficients)
+    return Camera(camera.rotation[0], camera.translation[0], crop_camera.intrinsics)

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from facemill.coarse.settings import CoarseWeights
 from facemill.runtime.settings import Settings
@@ -177,3 +177,19 @@ class TrainSettings(Settings):
     )
     checkpoint_interval: int = Field(500, ge=1, description="steps between checkpoints")
     pictures: int = Field(4, ge=0, le=16, description="faces drawn at each validation")
+
+    @property
+    def tuples_per_step(self) -> int:
+        """Tuples of three views in each batch, over all processes."""
+        share = self.consistency.share
+        return max(1, min(self.batch // 3, round(self.batch * share / 3))) if share > 0 else 0
+
+    @model_validator(mode="after")
+    def _has_room_for_tuples(self) -> "TrainSettings":
+        world, tuples = self.processes * self.nodes, self.tuples_per_step
+        if tuples and (self.batch < 3 or tuples % world or (self.batch - 3 * tuples) % world):
+            raise ValueError(
+                f"consistency.share: {tuples} tuples of 3 and {self.batch - 3 * tuples} single images a step "
+                f"cannot be shared by {world} processes; choose batch as a multiple of {3 * world}"
+            )
+        return self

@@ -13,7 +13,7 @@ from facemill.coarse.training.augmentation import (
     augment,
     draw_augmentation,
 )
-from facemill.coarse.training.batches import batch_from
+from facemill.coarse.training.batches import ARRAYS, batch_from
 from facemill.coarse.training.labels import (
     fit_pose,
     label_maker,
@@ -38,7 +38,8 @@ def model(toy_model):
 @pytest.fixture(scope="module")
 def faces(model):
     truth, arrays = drawn_faces(model, 4, seed=3)
-    stored = {n: torch.from_numpy(v) for n, v in arrays.items() if n not in ("photo", "dense_vertices")}
+    kept = [name for name in ARRAYS if name != "photo"]
+    stored = {name: torch.from_numpy(arrays[name]) for name in kept}
     return truth, batch_from({**stored, "numbers": torch.arange(4)}, torch.device("cpu"))
 
 

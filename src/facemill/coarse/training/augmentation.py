@@ -58,6 +58,16 @@ def draw_augmentation(seeds: list[int], settings: AugmentationSettings) -> Augme
     )
 
 
+def alike_between_views(drawn: Augmentation, target: Tensor) -> Augmentation:
+    """Mirror and colours of a source (B,) are those of its target: else views would contradict each other.
+
+    Args:
+        target: (B,) row of each image's target, -1 for none.
+    """
+    rows = torch.where(target >= 0, target, torch.arange(len(target), device=target.device)).cpu()
+    return replace(drawn, flip=drawn.flip[rows], gain=drawn.gain[rows], offset=drawn.offset[rows])
+
+
 def augment(batch: TrainingBatch, drawn: Augmentation, mirror: MirrorMap | None) -> TrainingBatch:
     """Apply; pixels from outside a crop are black, as in Deep3DFaceRecon, and have attention 0.
 

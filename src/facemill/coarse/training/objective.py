@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate as resize_batch
 
-from facemill.coarse.decode import FaceDecoder, mean_face, project_landmarks
+from facemill.coarse.consistency.stage import ConsistencyStage, FaceViews
+from facemill.coarse.crop_camera import cameras_of_heads
+from facemill.coarse.decode import DecodedFaces, FaceDecoder, mean_face, project_landmarks
 from facemill.coarse.expression_space import ExpressionSpace, whole_expression_space
 from facemill.coarse.landmark_offsets import landmark_offsets
-from facemill.coarse.losses.landmark import landmark_distance, landmark_error, landmark_weights
+from facemill.coarse.losses.landmark import INNER, landmark_distance, landmark_error, landmark_weights
 from facemill.coarse.losses.objective import CoarseTarget, LossTerms
 from facemill.coarse.losses.supervised import (
     dense_landmark_surprise,
@@ -33,6 +35,8 @@ from facemill.models.coefficients import Coefficients, neutral_coefficients
 from facemill.models.morphable import MorphableModel
 from facemill.rendering.rasterize import Fragments
 
+VIEWS = 3  # of a tuple
+
 
 @dataclass(frozen=True)
 class StepLoss:
@@ -42,12 +46,22 @@ class StepLoss:
     terms: dict[str, Tensor]
 
 
+@dataclass(frozen=True)
+class Scene:
+    """B faces decoded, and what the pixels of their pictures show."""
+
+    coefficients: Coefficients
+    decoded: DecodedFaces
+    fragments: Fragments
+
+
 class TrainingObjective:
     """The loss of a batch for one model, prepared once; every tensor follows the model's device.
 
     Hybrid terms (Deng et al. 2019) compare a render with the photo, on the first `rendered_share` of each
     batch. Supervised terms count in photos that have labels. A photo's loss is the sum of its terms; the
-    batch's is the mean over its photos.
+    batch's is the mean over its photos. Multi-view terms (Shang et al. 2020) compare a view with its target;
+    the mean over a target's sources counts like a term of each of the tuple's three photos.
 
     Args:
         maker: of the shape error; None when no photo has labels.
@@ -68,6 +82,8 @@ class TrainingObjective:
         offsets = landmark_offsets(model.topology, settings.landmark_convention)
         self.landmark_decoder = _LandmarkDecoder(self.space.model, offsets)
         self.stage = PhotometricStage(self.space, PhotometricStageSettings(), settings.hybrid)
+        triangles = self.stage.decoder.model.topology.triangles
+        self.consistency = ConsistencyStage(triangles, self.stage.compared_triangles, settings.consistency)
         self.detected = FaceDecoder(self.stage.decoder.model, landmark_offsets=offsets)
         self.emphasis = landmark_weights(settings.hybrid.landmark_emphasis, device=model.device)
 
@@ -78,9 +94,21 @@ class TrainingObjective:
         total = numbers.new_zeros((), dtype=torch.float32)
         terms: dict[str, Tensor] = {}
         rendered = round(count * self.settings.rendered_share)
+        sources = (batch.target >= 0).nonzero()[:, 0]
+        shown = max(rendered, int(batch.target.max()) + 2 if len(sources) else 0)
+        part = slice(0, shown)
+        scene = self.decode(select(prediction, part), batch.crops.shape[1]) if shown else None
+        if scene and len(sources):
+            pairs = self.pairs(scene, batch.select(part), sources)
+            each = torch.bincount(batch.target[sources], minlength=count)[batch.target[sources]]
+            total = total + (pairs.total / each).sum() * (VIEWS / count)
+            for name, value in pairs.terms.items():
+                terms[f"pair_{name}"] = value.sum() / (value > 0).sum().clamp(min=1)
         if rendered:
             part = slice(0, rendered)
-            hybrid = self.hybrid(select(prediction, part), batch.select(part))
+            hybrid = self.hybrid(
+                select(prediction, part), batch.select(part), scene if shown == rendered else None
+            )
             total = total + hybrid.total.sum() * (1 / count)
             terms |= {name: value.mean() for name, value in hybrid.terms.items()}
         if self.gram is not None and bool(batch.labelled.any()):
@@ -89,12 +117,29 @@ class TrainingObjective:
             terms |= values
         return StepLoss(total, terms)
 
-    def hybrid(self, prediction: Prediction, batch: TrainingBatch) -> LossTerms:
-        """The self-supervised terms, (B,) each."""
+    def decode(self, prediction: Prediction, side: int) -> Scene:
+        """What pictures of `side` pixels show of a prediction."""
         coefficients = unknowns_of(prediction, self.spec)
-        reduction = DEEP3D_SIZE // batch.crops.shape[1]
         decoded = self.stage.decoder(coefficients)
-        fragments = self.stage.rasterize(decoded, reduction)
+        return Scene(coefficients, decoded, self.stage.rasterize(decoded, DEEP3D_SIZE // side))
+
+    def pairs(self, scene: Scene, batch: TrainingBatch, sources: Tensor) -> LossTerms:
+        """The multi-view terms, (P,) each, of the views in rows `sources` (P,) with their targets."""
+        views = FaceViews(
+            scene.decoded.vertices,
+            cameras_of_heads(self.stage.decoder.camera, scene.coefficients),
+            scene.fragments,
+            batch.crops,
+            batch.attention,
+            batch.landmarks,
+        )
+        return self.consistency(views, torch.stack((batch.target[sources], sources), 1), batch.flag[sources])
+
+    def hybrid(self, prediction: Prediction, batch: TrainingBatch, scene: Scene | None = None) -> LossTerms:
+        """The self-supervised terms, (B,) each; `scene` as `decode` made it of them, None: made here."""
+        scene = scene or self.decode(prediction, batch.crops.shape[1])
+        coefficients, decoded, fragments = scene.coefficients, scene.decoded, scene.fragments
+        reduction = DEEP3D_SIZE // batch.crops.shape[1]
         target = CoarseTarget(batch.crops, batch.attention, batch.landmarks)
         centre = neutral_coefficients(self.space.model, len(batch), batch.crops.device)
         features: tuple[Tensor, Tensor] | None = None
@@ -161,21 +206,23 @@ class TrainingObjective:
         return self.landmark_decoder(coefficients, labelled)
 
     def measures(self, numbers: Tensor, batch: TrainingBatch) -> dict[str, Tensor]:
-        """Per photo, (B,): landmark_error, and where there are labels, else NaN, errors against them.
+        """Per photo, (B,): landmark_error, landmark_pixels, and where there are labels, else NaN, errors.
 
         shape_error and mean_face_error in mm^2, and dense_error, the mean distance of the dense landmarks in
         pixels of the 224 crop.
         """
         prediction = prediction_of(numbers.float(), self.spec)
         landmarks = self.landmarks(unknowns_of(prediction, self.spec), batch.labelled)
-        found = {"landmark_error": landmark_error(landmarks, batch.landmarks)}
+        inner = list(INNER)
+        distance = (landmarks - batch.landmarks)[:, inner].norm(dim=-1).mean(1)
+        found = {"landmark_error": landmark_error(landmarks, batch.landmarks), "landmark_pixels": distance}
         if self.gram is not None:
             error = shape_distance(prediction.identity, batch.identity, batch.floor, self.gram)
             found["shape_error"] = error
             found["mean_face_error"] = batch.mean_error
             if self.spec.dense_vertices and batch.dense_landmarks.shape[1]:
                 found["dense_error"] = (prediction.dense - batch.dense_landmarks).norm(dim=-1).mean(-1)
-            for name in found.keys() - {"landmark_error"}:
+            for name in found.keys() - {"landmark_error", "landmark_pixels"}:
                 found[name] = found[name].where(batch.labelled, torch.nan)
         return found
 

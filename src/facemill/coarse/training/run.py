@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from facemill.coarse.networks.confidence_network import AnyNetwork
-from facemill.coarse.training.augmentation import augment, draw_augmentation
+from facemill.coarse.training.augmentation import alike_between_views, augment, draw_augmentation
 from facemill.coarse.training.batches import (
     EpochOrder,
     PackedShards,
@@ -35,6 +35,7 @@ from facemill.coarse.training.labels import MirrorMap
 from facemill.coarse.training.objective import StepLoss, TrainingObjective, network_input
 from facemill.coarse.training.protocol import ProtocolValidation
 from facemill.coarse.training.synchronised_norm import synchronise_norms
+from facemill.coarse.training.tuples import TupleOrder
 from facemill.coarse.training.validation import draw_faces, validate
 from facemill.coarse.training_settings import TrainSettings
 from facemill.formats.checkpoints import read_pickled, write_pickled
@@ -171,7 +172,8 @@ class TrainingRun:
 
     def _step(self, step: int, batch: TrainingBatch) -> StepLoss:
         seeds = draw_seeds(self.settings.seed, step, batch.numbers)
-        batch = augment(batch, draw_augmentation(seeds, self.settings.augmentation), self.sets.mirror)
+        drawn = alike_between_views(draw_augmentation(seeds, self.settings.augmentation), batch.target)
+        batch = augment(batch, drawn, self.sets.mirror)
         for group in self.state.optimiser.param_groups:
             group["lr"] = self.settings.learning_rate * self.rate(step)
         pictures = network_input(batch.crops, self.spec).contiguous(memory_format=torch.channels_last)
@@ -212,7 +214,10 @@ class TrainingRun:
         """Which images each step sees, from step `first` on."""
         fabric, settings = self.fabric, self.settings
         place = (fabric.global_rank, fabric.world_size)
-        return EpochOrder(len(self.sets.train), settings.batch, settings.seed, first, self.steps, *place)
+        size = (len(self.sets.train), settings.batch, settings.seed, first, self.steps)
+        if settings.tuples_per_step:
+            return TupleOrder(*self.sets.train.tuples(), settings.tuples_per_step, *size, *place)
+        return EpochOrder(*size, *place)
 
     def _average(self, step: int) -> None:
         """Running mean of weights and norms; young means forget faster, so that they start at once."""

@@ -208,6 +208,13 @@ def open_sets(files: TrainingFiles, settings: TrainSettings, model: MorphableMod
             "photos without labels",
             "set train_coarse.rendered_share to 1",
         )
+    if settings.tuples_per_step and not len(train.tuples()[0]):
+        raise ConfigurationError(
+            "train_coarse.consistency.share: there are no tuples of views to compare",
+            "sets of people, or synthesis.photos with views_per_sitting of 2 or more, in train_coarse.train",
+            f"none in {len(files.train)} shards",
+            "name such a set, pack it again if it was packed by an older version, or set the share to 0",
+        )
     any_labels = labelled or any(bool(shard["labelled"].any()) for shard in validation.shards)
     if not (any_labels and isinstance(model, LinearModel)):
         return TrainingSets(train, validation, None, seen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -19,6 +20,7 @@ from facemill.geometry.image import resize
 from facemill.rendering.rasterize import interpolate, rasterize
 
 BATCH = 64
+LARGE_YAW = math.radians(45)
 
 
 def validate(
@@ -29,14 +31,29 @@ def validate(
     Returns:
         landmark_error: mean distance of the inner 51, share of the outer-eye distance. Where there are
         labels: shape_rms, mm, the root of the mean `ShapeForm` error, shape_ratio, that to the mean face's,
-        and dense_error, px of the 224 crop, of a network with dense landmarks. Empty for an empty set.
+        and dense_error, px of the 224 crop, of a network with dense landmarks. The same of faces whose true
+        yaw is above 45 degrees, where there are any, with `_large_yaw` after the name, and landmark_pixels
+        of them, the mean distance in px of the 224 crop: from the side, the eyes are no measure. Empty for
+        an empty set.
     """
     rows: dict[str, list[Tensor]] = {}
     for batch in batches_of(images, spread(images, settings.validation_images), network):
         measured = objective.measures(predict_numbers(network, batch), batch)
+        measured["large_yaw"] = batch.labelled & (batch.rotation[:, 1].abs() > LARGE_YAW)
         for name, value in measured.items():
             rows.setdefault(name, []).append(value.cpu())
-    means = {name: float(torch.cat(parts).nanmean()) for name, parts in rows.items()}
+    values = {name: torch.cat(parts) for name, parts in rows.items()}
+    large = values.pop("large_yaw", torch.zeros(0, dtype=torch.bool))
+    means = _means(values)
+    means.pop("landmark_pixels", None)
+    if large.any():
+        turned = _means({name: value[large] for name, value in values.items()})
+        means |= {f"{name}_large_yaw": value for name, value in turned.items()}
+    return means
+
+
+def _means(values: dict[str, Tensor]) -> dict[str, float]:
+    means = {name: float(value.nanmean()) for name, value in values.items()}
     shape, mean_face = means.pop("shape_error", np.nan), means.pop("mean_face_error", np.nan)
     if np.isfinite(shape):
         means |= {"shape_rms": shape**0.5, "shape_ratio": (shape / mean_face) ** 0.5}
