@@ -1,12 +1,13 @@
 """Sets of people that the configuration lists: several photos of each, in folders or made by the run.
 
 A people set goes through the photo rules and `reconstruct_coarse` as a photo set of the same name.
-`photos: synthesis.photos.<name>` is planned from that data set's settings, before it is made.
+`photos: synthesis.photos.<name>` is planned from that data set's settings, before it is made;
+`mgcnet: <folder>` from the list of triplets, before `import_triplets` unpacks them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -71,12 +72,16 @@ def folder_of(settings: Configuration, name: str) -> str:
     people = settings.people[name]
     if people.folder is not None:
         return people.folder
+    if people.mgcnet is not None:
+        return f"results/{settings.run}/people/{name}/import_triplets/photos"
     return f"results/{settings.run}/synthesis/photos/{_made(people)}/synthesize_photos"
 
 
 def made_by(settings: Configuration, name: str) -> list[str]:
     """Files of this run that the photos of a set wait for."""
     people = settings.people[name]
+    if people.mgcnet is not None:
+        return [f"results/{settings.run}/people/{name}/import_triplets/triplets.csv"]
     if people.photos is None:
         return []
     task = settings.synthesis.photos[_made(people)]
@@ -89,11 +94,18 @@ def plan_people_set(settings: Configuration, name: str, folder: str, place: Path
 
     Raises:
         ConfigurationError: there is no such folder, or it holds no photo of a person.
+        FormatError: there is no such list of triplets.
     """
     people = settings.people[name]
-    if people.photos is None:
+    if people.folder is not None:
         return plan_people(name, folder, place, people.shard_size)
-    photos = _synthetic_photos(settings.synthesis.photos[_made(people)])
+    photos: Iterable[ListedPhoto]
+    if people.mgcnet is not None:
+        from facemill.photos.triplets import list_triplets  # numpy: not in every job
+
+        photos = list_triplets(Path(people.mgcnet).expanduser(), people.split)
+    else:
+        photos = _synthetic_photos(settings.synthesis.photos[_made(people)])
     return plan_listed_photos(name, folder, photos, place, people.shard_size, will_be_made=True)
 
 
@@ -109,3 +121,20 @@ def _synthetic_photos(task: Any) -> Iterator[ListedPhoto]:
 
 def _made(people: Any) -> str:
     return str(people.photos).removeprefix(SYNTHETIC_PHOTOS)
+
+
+def triplets_of(settings: Configuration, name: str) -> tuple[str, str]:
+    """Folder of the triplets of a set, and the name of their list.
+
+    Raises:
+        ConfigurationError: the set is not made of triplets.
+    """
+    people = settings.people.get(name)
+    if people is None or people.mgcnet is None:
+        raise ConfigurationError(
+            f"people.{name}.mgcnet",
+            "the folder of MGCNet's triplets",
+            "nothing" if people else "no such set of people",
+            f"set people.{name}.mgcnet, or name another set",
+        )
+    return str(Path(people.mgcnet).expanduser()), people.split

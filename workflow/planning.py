@@ -114,6 +114,13 @@ class Plan(TrainingSets):
             folder = self.root / folder
         return str(folder)
 
+    def triplets(self, name: str) -> tuple[str, str]:
+        """Folder of the triplets of a set of people, and the name of their list."""
+        try:
+            return people_sets.triplets_of(self.settings, name)
+        except FacemillError as error:
+            sys.exit(f"{type(error).__name__}: {error}")
+
     @property
     def model_source(self) -> str:
         """What the model of the run is made from: the shipped head, or what a converter writes."""

@@ -126,3 +126,25 @@ def test_the_tuples_are_written_as_mgcnet_reads_them(grouped):
         triplet = read_triplet(folder, name)
         assert template_points(triplet.landmarks[1]) == pytest.approx(TEMPLATE, abs=10)
         assert triplet.skin[1, 100:140, 100:124].mean() > 128, target
+
+
+@pytest.mark.slow
+def test_triplets_come_back_as_people(grouped, tmp_path):
+    *_, folder = grouped
+    configuration = {
+        "run": "back",
+        "photos": {},
+        "people": {"triplets": {"mgcnet": str(folder), "split": "0000"}},
+        "reconstruct_coarse": QUICK_FIT,
+    }
+    place = "results/back/people/triplets"
+    run = run_snakemake(tmp_path, configuration, f"{place}/group_people/0000.parquet")
+    assert run.code == 0, run.output
+    table = pd.read_parquet(tmp_path / place / "group_people" / "0000.parquet").set_index("photo")
+    assert len(table) == 12 and (table["status"] == "ok").all()
+    assert (table["points_source"] == "file").all()
+    used = table[table["used"]].index
+    assert {"0000_000000_source1", "0000_000000_source2"} <= set(used)  # a woman, and her mirror image
+    assert table.loc["0000_000000_target", "left_out"] == "duplicate"  # the leaning copy stands upright now
+    single = table.loc["0000_000001_target"]  # one photo, three times
+    assert single["left_out"] == "duplicate" and "0000_000001_source1" in single["left_out_reason"]

@@ -1,6 +1,32 @@
 # Several photos of one person: who belongs to whom, and one identity for all.
 
 
+rule import_triplets:
+    input:
+        list=lambda wildcards: "{}/{}.txt".format(*plan.triplets(wildcards.set)),
+    output:
+        table=f"{RESULTS}/people/{{set}}/import_triplets/triplets.csv",
+        photos=directory(f"{RESULTS}/people/{{set}}/import_triplets/photos"),
+    log:
+        f"{RESULTS}/logs/import_triplets/{{set}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/import_triplets/{{set}}.tsv"
+    conda:
+        "../../envs/import_triplets.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=120,
+    params:
+        folder=lambda wildcards: plan.triplets(wildcards.set)[0],
+        split=lambda wildcards: plan.triplets(wildcards.set)[1],
+        code=plan.code("import_triplets"),
+    message:
+        "unpack the triplets of {wildcards.set}"
+    script:
+        "../../scripts/import_triplets.py"
+
+
 rule group_people:
     input:
         table=f"{RESULTS}/coarse/{{set}}/reconstruct_coarse/{{shard}}.parquet",
@@ -122,9 +148,7 @@ rule train_image_set:
         runtime=1440,
         gpu=plan.gpus * plan.settings.train_image_set.processes,
     params:
-        settings=plan.stage_with_weights(
-            "train_image_set", "start", "identity_network"
-        ),
+        settings=plan.stage_with_weights("train_image_set", "start", "identity_network"),
         weights=plan.weights_digest("train_image_set", "start", "identity_network"),
         model_name=plan.settings.model,
         folder=f"{RESULTS}/people/train_image_set/run",

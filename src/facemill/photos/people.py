@@ -33,7 +33,14 @@ from facemill.photos.settings import IMAGE_SUFFIXES
 from facemill.runtime.errors import ConfigurationError
 from facemill.runtime.seeds import bucket_of
 
-RESERVED = ("group_people", "reconstruct_person", "export_person", "export_triplets", "train_image_set")
+RESERVED = (
+    "import_triplets",
+    "group_people",
+    "export_triplets",
+    "reconstruct_person",
+    "export_person",
+    "train_image_set",
+)
 JUNK = ("__MACOSX", "@eaDir", "Thumbs.db")  # what systems leave in folders of photos, besides hidden files
 
 logger = logging.getLogger(__name__)

@@ -62,7 +62,7 @@ class PhotoSet(Settings):
 
 
 class PeopleSet(Settings):
-    """Several photos of each of several people: one of `folder` and `photos`."""
+    """Several photos of each of several people: one of `folder`, `photos` and `mgcnet`."""
 
     folder: str | None = Field(
         default=None,
@@ -74,6 +74,14 @@ class PeopleSet(Settings):
         description="`synthesis.photos.<name>`: the synthetic portraits of this name in the same "
         "configuration, which are taken first.",
     )
+    mgcnet: str | None = Field(
+        default=None, description="Folder of MGCNet's training triplets; each triplet is a person."
+    )
+    split: str = Field(
+        default="train",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$",
+        description="Name of the list in the folder of triplets, without .txt.",
+    )
     shard_size: int = Field(
         default=64,
         ge=1,
@@ -82,9 +90,9 @@ class PeopleSet(Settings):
 
     @model_validator(mode="after")
     def _has_one_source(self) -> "PeopleSet":
-        given = [name for name in ("folder", "photos") if getattr(self, name) is not None]
+        given = [name for name in ("folder", "photos", "mgcnet") if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(f"give one of folder and photos; given: {', '.join(given) or 'none'}")
+            raise ValueError(f"give one of folder, photos and mgcnet; given: {', '.join(given) or 'none'}")
         return self
 
 
