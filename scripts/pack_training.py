@@ -1,11 +1,11 @@
 """Crops, masks, landmarks and labels of one shard, as arrays to train on.
 
-input: table, crops, masks, model; truth and head for synthetic sets
+input: table, crops, masks, model; truth and head for synthetic sets; tuples of sets of people
 output: table, arrays (folder)
 params: settings
 """
 
-from facemill.coarse.training.packing import pack_training, read_truth, save_packed
+from facemill.coarse.training.packing import pack_training, read_truth, read_tuples, save_packed
 from facemill.coarse.training_settings import PackSettings
 from facemill.models.files import load_model
 from facemill.runtime.devices import use_threads
@@ -22,6 +22,7 @@ table, arrays = pack_training(
     model=load_model(snakemake.input.model),
     settings=PackSettings(**snakemake.params.settings),
     truth=read_truth(snakemake.params.truth, snakemake.input.head),
+    tuples=read_tuples(snakemake.params.tuples),
 )
 with atomic_folder(snakemake.output.arrays) as folder:
     save_packed(folder, arrays)

@@ -30,11 +30,14 @@ class TrainingSets:
             place = f"{self.results}/synthesis/photos/{name}/synthesize_photos/{shard}"
             return {"table": f"{place}.parquet", "crops": place, "truth": f"{place}.npz"}
         photos = f"{self.results}/photos/{name}"
-        return {
+        files = {
             "table": f"{photos}/segment_skin/{shard}.parquet",
             "crops": f"{photos}/align_faces/{shard}",
             "masks": f"{photos}/segment_skin/{shard}",
         }
+        if name in self.settings.people and self.settings.train_coarse.tuples_per_step:
+            files["tuples"] = f"{self.results}/people/{name}/group_people/{shard}_tuples.parquet"
+        return files
 
     def training_sets(self, rule: str, part: str) -> list[str]:
         """Names of the sets to train on (`train`) or to validate on (`validation`)."""

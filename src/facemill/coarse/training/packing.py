@@ -35,7 +35,7 @@ from facemill.models.head_surface import mixed_surface
 from facemill.models.morphable import MorphableModel
 from facemill.runtime.errors import FormatError, PhotoError
 from facemill.runtime.files import load_arrays
-from facemill.runtime.tables import OK, map_photos
+from facemill.runtime.tables import OK, map_photos, read_table
 
 TRUTH = (
     "photo",
@@ -74,6 +74,11 @@ def read_truth(path: str | Path | None, head: str | Path) -> Truth | None:
         FormatError: missing, or not such a file.
     """
     return None if path is None else Truth(load_arrays(path, TRUTH), Path(head))
+
+
+def read_tuples(path: str | Path | None) -> pd.DataFrame | None:
+    """Read the tuples that `group_people` found in a shard; other sets have no such file."""
+    return None if path is None else read_table(path)
 
 
 def pack_training(
