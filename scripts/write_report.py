@@ -2,7 +2,8 @@
 
 input: faces (list: photos/<set>/faces.csv), coarse (list: coarse/<set>/export_coarse/<shard>.parquet),
     evaluations (list: evaluation/<kind>/<name>.json), comparison (list: what compare_methods wrote, or none),
-    training (list: what train_coarse wrote, or none)
+    training (list: what train_coarse wrote, or none), people and exported_people (lists: what
+    reconstruct_person and export_person wrote, or none)
 output: page
 params: settings, run (its name), results (results/<run>), benchmarks (folder), configuration (mapping)
 """
@@ -10,6 +11,7 @@ params: settings, run (its name), results (results/<run>), benchmarks (folder), 
 from facemill.report.evaluation_inputs import read_evaluations
 from facemill.report.inputs import read_inputs
 from facemill.report.page import write_report
+from facemill.report.people_inputs import read_people
 from facemill.report.settings import ReportSettings
 from facemill.report.training_inputs import read_training
 from facemill.runtime.logs import log_to
@@ -24,5 +26,6 @@ inputs = read_inputs(
     coarse=snakemake.input.coarse,
     evaluations=read_evaluations(snakemake.input.evaluations, snakemake.input.comparison),
     training=read_training(snakemake.input.training),
+    people=read_people(snakemake.input.people, snakemake.input.exported_people),
 )
 write_report(snakemake.output.page, inputs, ReportSettings(**snakemake.params.settings))

@@ -14,6 +14,15 @@ rule write_report:
         evaluations=plan.evaluation_results,
         comparison=plan.comparison,
         training=plan.training_results("train_coarse"),
+        people=[
+            file
+            for name in plan.people
+            for ending in (".parquet", "_people.parquet")
+            for file in plan.shard_files(
+                f"people/{{set}}/reconstruct_person/{{shard}}{ending}", name
+            )
+        ],
+        exported_people=[],
     output:
         page=report(
             f"{RESULTS}/report.html",

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from facemill.report.evaluation_inputs import Evaluations
+from facemill.report.people_inputs import PeopleSetResults
 from facemill.report.training_inputs import Training
 from facemill.runtime.errors import FormatError
 from facemill.runtime.tables import OK, read_table
@@ -45,6 +46,7 @@ class ReportInputs:
         configuration: the checked settings, as plain values.
         evaluations: what the run measured against truths.
         training: of the run's network; None for a run that trains nothing.
+        people: sets of people, of whom each was made of several photos.
     """
 
     run: str
@@ -53,6 +55,7 @@ class ReportInputs:
     configuration: Mapping[str, Any]
     evaluations: Evaluations = NOTHING_MEASURED
     training: Training | None = None
+    people: tuple[PeopleSetResults, ...] = ()
 
 
 def read_inputs(
@@ -64,6 +67,7 @@ def read_inputs(
     coarse: Iterable[str | Path] = (),
     evaluations: Evaluations = NOTHING_MEASURED,
     training: Training | None = None,
+    people: tuple[PeopleSetResults, ...] = (),
 ) -> ReportInputs:
     """Read what the stages wrote.
 
@@ -73,6 +77,7 @@ def read_inputs(
         faces: photos/<set>/faces.csv of each set; the name of the set is that of its folder.
         coarse: coarse/<set>/export_coarse/<shard>.parquet; none for sets that were not exported.
         evaluations: of `read_evaluations`. training: of `read_training`.
+        people: of `read_people`.
     Raises:
         FormatError: a table is missing, damaged, of an unknown set or lacks a column.
     """
@@ -86,7 +91,7 @@ def read_inputs(
             )
         exported[name].append(_checked(read_table(path), path, ("photo", "status", "reason", "folder")))
     sets = tuple(_photo_set(name, table, exported[name]) for name, table in photos.items())
-    return ReportInputs(run, sets, read_times(benchmarks), configuration, evaluations, training)
+    return ReportInputs(run, sets, read_times(benchmarks), configuration, evaluations, training, people)
 
 
 def read_times(folder: str | Path) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from facemill.report.evaluation_section import evaluation_section
 from facemill.report.face_section import faces_section
 from facemill.report.inputs import ReportInputs
+from facemill.report.people_section import people_section
 from facemill.report.sections import (
     Page,
     Section,
@@ -36,6 +37,7 @@ SECTIONS: tuple[SectionMaker, ...] = (
     summary_section,
     evaluation_section,
     faces_section,
+    people_section,
     training_section,
     photos_section,
     times_section,
