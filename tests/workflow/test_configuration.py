@@ -59,6 +59,8 @@ def test_a_path_is_one_set_named_after_its_folder(tmp_path):
     folder.mkdir()
     settings = check_configuration({"photos": str(folder)})
     assert {name: set_.folder for name, set_ in settings.photos.items()} == {"My_pictures": str(folder)}
+    people = check_configuration({"people": str(folder)}).people
+    assert {name: set_.folder for name, set_ in people.items()} == {"My_pictures": str(folder)}
 
 
 def test_absent_keys_take_their_defaults_and_given_ones_replace_the_shipped_file():
