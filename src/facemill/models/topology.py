@@ -23,6 +23,9 @@ REGION_NAMES = (
     "scalp",
 )
 
+#: Regions whose vertices are no part of the bare face that protocols score.
+NOT_BARE_FACE = ("eyeballs", "mouth_interior", "ears", "neck", "scalp")
+
 #: NoW's seven points as rows of iBUG-68, 0-based: outer and inner corner of the image-left eye, inner and
 #: outer corner of the image-right eye, nose bottom, image-left and image-right mouth corner.
 NOW_FROM_LANDMARKS68 = (36, 39, 42, 45, 33, 48, 54)

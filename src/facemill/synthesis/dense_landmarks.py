@@ -9,10 +9,9 @@ from scipy.spatial import cKDTree
 
 from facemill.geometry.camera import Camera, project
 from facemill.models.contour import JAW_COUNT
-from facemill.models.topology import Topology
+from facemill.models.topology import NOT_BARE_FACE, Topology
 
 DENSE_COUNT = 320
-_LEFT_OUT = ("eyeballs", "mouth_interior", "ears", "neck", "scalp")
 _MIDDLE = 0.5  # mm from the plane of symmetry within which a vertex is its own mirror image
 
 
@@ -27,7 +26,7 @@ def dense_landmark_vertices(topology: Topology, mean: NDArray) -> NDArray[np.int
         mean: (V, 3) millimetres, the mean person.
     """
     face = topology.regions["face"].numpy().copy()
-    for name in _LEFT_OUT:
+    for name in NOT_BARE_FACE:
         face &= ~topology.regions[name].numpy()
     candidates = np.flatnonzero(face)
     points = mean[candidates]

@@ -21,8 +21,8 @@ from facemill.geometry.rotation import (
 )
 from facemill.geometry.similarity import fit_similarity
 from facemill.models.morphable import LinearModel, MorphableModel
+from facemill.models.topology import NOT_BARE_FACE
 
-UNSCORED_REGIONS = ("eyeballs", "mouth_interior", "ears", "neck", "scalp")
 CROP_FACTOR = 1.4  # NoW's radius around the base of the nose, in its means of two facial distances
 RIDGE = 1e-4  # mm^2 that a standard deviation must be worth to be asked for
 WHOLLY = 1e12  # a ridge that leaves the mean face
@@ -112,7 +112,7 @@ def scored_vertices(model: MorphableModel) -> Tensor:
     height = ((inner_left + inner_right) / 2 - nose).norm()
     near = (mean - nose).norm(dim=1) <= CROP_FACTOR * (breadth + height) / 2
     chosen = topology.regions["face"] & near
-    for name in UNSCORED_REGIONS:
+    for name in NOT_BARE_FACE:
         chosen = chosen & ~topology.regions[name]
     return chosen.nonzero()[:, 0]
 
