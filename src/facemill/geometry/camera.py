@@ -13,6 +13,10 @@ DEEP3D_FOCAL = 1015.0
 DEEP3D_DISTANCE = 1000.0
 
 
+MGCNET_FOCAL = 4700.0
+MGCNET_DISTANCE = 4994.3359  # millimetres: its default pose is (0, 0, pi, 0.17440447, 9.1053238, 4994.3359)
+
+
 class Projection(NamedTuple):
     """Where points land in a photo.
 
@@ -193,3 +197,20 @@ def deep3d_crop_camera(
     shift = (scale - 1) / 2  # pixel centres at integers: u -> (u + 0.5) s - 0.5
     resized_from_crop = [[scale, 0.0, shift], [0.0, scale, shift], [0.0, 0.0, 1.0]]
     return camera.cropped(torch.tensor(resized_from_crop, dtype=dtype, device=device))
+
+
+def mgcnet_crop_camera(
+    dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu", distance: float = MGCNET_DISTANCE
+) -> Camera:
+    """MGCNet's camera of its 224 crop (Shang et al. 2020), in our conventions: f = 4700, centre (112, 112).
+
+    Takes the posed head frame (millimetres, y up, z out of the face) to the crop, `distance` being the third
+    number of its default translation; the rest of its pose is the head's (`matrix_from_euler_mgcnet` of its
+    angles = this rotation times the head's). A head is 0.941 px per mm here, 1.015 in Deep3D's crop.
+    """
+    intrinsics = [[MGCNET_FOCAL, 0.0, 112.0], [0.0, MGCNET_FOCAL, 112.0], [0.0, 0.0, 1.0]]
+    return Camera(
+        torch.diag(torch.tensor([1.0, -1.0, -1.0], dtype=dtype, device=device)),
+        torch.tensor([0.0, 0.0, distance], dtype=dtype, device=device),
+        torch.tensor(intrinsics, dtype=dtype, device=device),
+    )

@@ -21,6 +21,20 @@ STANDARD_POINTS = np.array(
 )
 STANDARD_POINTS.setflags(write=False)
 
+# MGCNet's template (Shang et al. 2020), pixels of its 224 crop, y down. Its third point is the BASE of the
+# nose (number 33 of 68, from 0), not the tip as everywhere else here.
+MGCNET_TEMPLATE = np.array(
+    [
+        [81.672401, 88.470589],
+        [141.862671, 88.462921],
+        [112.0, 132.863434],
+        [87.397392, 153.562943],
+        [136.007263, 153.552078],
+    ]
+)
+MGCNET_TEMPLATE.setflags(write=False)
+MGCNET_SIZE = 224
+
 LEFT_EYE, RIGHT_EYE, NOSE_TIP, MOUTH = slice(36, 42), slice(42, 48), 30, [48, 54]
 
 

@@ -1,4 +1,4 @@
-"""Deep3DFaceReconstruction's alignment: each face in a square crop of standard place and scale."""
+"""Each face in a square crop of standard place and scale: Deep3DFaceReconstruction's, or MGCNet's."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from facemill.geometry.five_points import place_standard_points
-from facemill.geometry.image import Window, resize_and_crop, transform_points
+from facemill.geometry.five_points import MGCNET_SIZE, MGCNET_TEMPLATE, place_standard_points
+from facemill.geometry.image import Window, resize_and_crop, resizing, transform_points
+from facemill.geometry.similarity import Similarity, fit_similarity
 from facemill.photos.pictures import picture_path, write_picture
 from facemill.photos.plan import name_of_text
 from facemill.photos.reading import read_photo
@@ -68,6 +69,26 @@ def fit_alignment(points: np.ndarray, width: int, height: int, settings: AlignSe
     return Alignment(translation, scale, resized_width, resized_height, left, top)
 
 
+def fit_level_alignment(points: np.ndarray, size: int) -> Similarity:
+    """MGCNet's alignment (Shang et al. 2020): the least-squares similarity to its template, roll taken out.
+
+    Of our five points the nose is left out: ours is the tip, the template's the base.
+
+    Args:
+        points: (5, 2), pixels of the upright photo.
+        size: side of the crop, pixels.
+    Returns:
+        Takes pixels of the photo to pixels of the crop.
+    Raises:
+        PhotoError: `bad_detections`: the points determine no scale.
+    """
+    template = transform_points(resizing((MGCNET_SIZE, MGCNET_SIZE), (size, size)), MGCNET_TEMPLATE)
+    try:
+        return fit_similarity(points, template, weights=(1, 1, 0, 1, 1))
+    except ValueError as error:
+        raise PhotoError("bad_detections", "eyes and mouth are all in one place") from error
+
+
 def align_faces(
     table: pd.DataFrame, folder: str | Path, crops: str | Path, settings: AlignSettings, strict: bool = False
 ) -> pd.DataFrame:
@@ -76,7 +97,8 @@ def align_faces(
     Args:
         table: of `detect_faces`.
         folder: the photo folder.
-        crops: folder, which exists, for `<photo>.png` (size x size RGB; black outside the photo).
+        crops: folder, which exists, for `<photo>.png` (size x size RGB; outside the photo black, with
+            MGCNet's template the nearest pixel of the photo).
         strict: let unforeseen exceptions through.
     Returns:
         `table` with `photo_from_crop` (9, row-major: takes homogeneous crop pixels to pixels of the whole
@@ -95,9 +117,11 @@ def _cut_crop(row: Mapping[str, Any], folder: Path, crops: Path, settings: Align
     eyes = points[:2]
     if ((eyes < -0.5) | (eyes > (width - 0.5, height - 0.5))).any():
         raise PhotoError("face_cut", "the border of the photo cuts the face: an eye is outside")
+    path = folder / name_of_text(row["file"])
+    if settings.template == "mgcnet":
+        return _cut_level(row, path, points, crops, settings.size)
     alignment = fit_alignment(points, width, height, settings)
     resized_longer = max(alignment.width, alignment.height)
-    path = folder / name_of_text(row["file"])
     rows = _rows_seen(alignment, height, settings.size)
     photo = read_photo(path, min_side=_DECODE_AT * resized_longer, upper_rows=rows)
     window = Window(alignment.left, alignment.top, settings.size, settings.size)
@@ -108,6 +132,27 @@ def _cut_crop(row: Mapping[str, Any], folder: Path, crops: Path, settings: Align
         "photo_from_crop": photo_from_crop.ravel().tolist(),
         "crop_scale": alignment.scale,
         "crop_outside": _share_outside(photo_from_crop, width, height, settings.size),
+    }
+
+
+def _cut_level(
+    row: Mapping[str, Any], path: Path, points: np.ndarray, crops: Path, size: int
+) -> dict[str, Any]:
+    """MGCNet's crop: bilinear, the border's pixels repeated beyond the photo, as its released code."""
+    from facemill.geometry.sampling import warp  # torch, which the other alignment does without
+
+    width, height = int(row["width"]), int(row["height"])
+    crop_from_photo = fit_level_alignment(points, size)
+    photo = read_photo(path, min_side=ceil(_DECODE_AT * crop_from_photo.scale * max(width, height)))
+    crop_from_pixels = crop_from_photo.matrix @ photo.photo_from_pixels
+    write_picture(
+        picture_path(crops, row["photo"]), warp(photo.pixels, crop_from_pixels, (size, size), "replicate")
+    )
+    photo_from_crop = crop_from_photo.inverse().matrix
+    return {
+        "photo_from_crop": photo_from_crop.ravel().tolist(),
+        "crop_scale": crop_from_photo.scale,
+        "crop_outside": _share_beyond(photo_from_crop, width, height, size),
     }
 
 
@@ -127,3 +172,11 @@ def _share_outside(photo_from_crop: np.ndarray, width: int, height: int, size: i
     limits = np.array([width, height]) - 0.5
     inside = ((diagonal >= -0.5) & (diagonal <= limits)).mean(axis=0)
     return float(1 - inside[0] * inside[1])
+
+
+def _share_beyond(photo_from_crop: np.ndarray, width: int, height: int, size: int) -> float:
+    """Share of the pixels of a turned crop whose centres lie outside the photo."""
+    places = np.stack(np.meshgrid(np.arange(size), np.arange(size)), axis=-1).reshape(-1, 2)
+    seen = transform_points(photo_from_crop, places.astype(np.float64))
+    inside = ((seen >= -0.5) & (seen <= np.array([width, height]) - 0.5)).all(axis=1)
+    return float(1 - inside.mean())

@@ -148,8 +148,14 @@ class DetectSettings(Settings):
 
 
 class AlignSettings(Settings):
-    """Crop of Deep3DFaceReconstruction (Deng et al. 2019, released code)."""
+    """The aligned crop."""
 
+    template: Literal["deep3d", "mgcnet"] = Field(
+        default="deep3d",
+        description="deep3d: shift and scale of Deep3DFaceReconstruction (Deng et al. 2019, released code), "
+        "roll stays; mgcnet: MGCNet's template (Shang et al. 2020), roll taken out, for networks that were "
+        "trained so.",
+    )
     size: int = Field(default=224, ge=16, description="Side of the crop, in pixels (Deep3D: 224).")
     rescale: float = Field(
         default=102.0,

@@ -8,8 +8,15 @@ from hypothesis import strategies as st
 from torch.autograd import gradcheck
 from torch.testing import assert_close
 
-from facemill.geometry.camera import Camera, back_project, deep3d_crop_camera, inverse_intrinsics, project
-from facemill.geometry.rotation import matrix_from_axis_angle
+from facemill.geometry.camera import (
+    Camera,
+    back_project,
+    deep3d_crop_camera,
+    inverse_intrinsics,
+    mgcnet_crop_camera,
+    project,
+)
+from facemill.geometry.rotation import matrix_from_axis_angle, matrix_from_euler_mgcnet
 
 CAMERA = Camera.at_origin(focal=(1000.0, 900.0), principal=(112.0, 100.0))
 POINTS = torch.tensor([[10.0, -20.0, 500.0], [-30.0, 5.0, 700.0]], dtype=torch.float64)
@@ -102,6 +109,20 @@ def test_deep3d_crop_camera_of_another_size_is_the_resized_crop() -> None:
     small = project(point, deep3d_crop_camera(dtype=torch.float64)).pixels
     large = project(point, deep3d_crop_camera(448, dtype=torch.float64)).pixels
     assert_close(large, (small + 0.5) * 2 - 0.5)
+
+
+def test_mgcnet_crop_camera_is_its_default_pose() -> None:
+    """Pose (rz, ry, rx, t) = (0, 0, pi, 0.174, 9.105, 4994.336) and K = (4700, 112, 112): seeds.md 2.2."""
+    camera = mgcnet_crop_camera(torch.float64)
+    rotation = matrix_from_euler_mgcnet(torch.tensor([0.0, 0.0, torch.pi], dtype=torch.float64))
+    assert_close(camera.rotation, rotation, rtol=0, atol=1e-12)
+    theirs = Camera(rotation, torch.tensor([0.17440447, 9.1053238, 4994.3359]).double(), camera.intrinsics)
+    head = torch.tensor([[30.0, -20.0, 60.0]], dtype=torch.float64)
+    # x = 30.17440447, y = 20 + 9.1053238, z = 4994.3359 - 60.
+    u, v = 4700 * 30.17440447 / 4934.3359 + 112, 4700 * 29.1053238 / 4934.3359 + 112
+    assert_close(project(head, theirs).pixels, torch.tensor([[u, v]]).double(), rtol=0, atol=1e-4)
+    ours = head + torch.tensor([0.17440447, -9.1053238, 0.0]).double()  # y up
+    assert_close(project(ours, camera).pixels, project(head, theirs).pixels, rtol=0, atol=1e-4)
 
 
 def test_wrong_shapes_name_the_argument() -> None:

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from facemill.geometry.five_points import STANDARD_POINTS
+from facemill.geometry.five_points import MGCNET_TEMPLATE, STANDARD_POINTS
 from facemill.geometry.image import transform_points
-from facemill.photos.alignment import align_faces, fit_alignment
+from facemill.photos.alignment import align_faces, fit_alignment, fit_level_alignment
 from facemill.photos.settings import AlignSettings
 from facemill.runtime.errors import PhotoError
 
@@ -137,3 +137,68 @@ def test_what_is_not_decoded_of_a_png_is_not_seen(tmp_path, scale, height):
             table = row(803, height, points, f"p.{suffix}")
             align_faces(table, tmp_path, tmp_path / suffix, SETTINGS, strict=True)
         assert (tmp_path / "png" / "face.png").read_bytes() == (tmp_path / "bmp" / "face.png").read_bytes()
+
+
+LEVEL = AlignSettings(template="mgcnet")
+# MGCNet's gafr_std_align.py, by way of seeds.md 2.2: eye centres, base of the nose, corners of the mouth.
+GOLDEN = ((81.672401, 88.470589), (141.862671, 88.462921), (112, 132.863434))
+GOLDEN += ((87.397392, 153.562943), (136.007263, 153.552078))
+
+
+def turned_template(degrees: float, scale: float, shift: tuple[float, float]) -> np.ndarray:
+    """The template as a photo shows it, turned clockwise about (112, 112), enlarged and moved."""
+    angle = np.deg2rad(degrees)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    return scale * (np.array(GOLDEN) - 112) @ turn.T + 112 + np.array(shift)
+
+
+def test_the_level_crop_takes_shift_scale_and_roll_out():
+    found = fit_level_alignment(turned_template(25, 1.7, (200.0, 140.0)), 224)
+    assert np.allclose(found.apply(turned_template(25, 1.7, (200.0, 140.0))), MGCNET_TEMPLATE, atol=1e-9)
+    assert found.scale == pytest.approx(1 / 1.7)
+    angle = np.rad2deg(np.arctan2(found.rotation[1, 0], found.rotation[0, 0]))
+    assert angle == pytest.approx(-25)
+
+
+def test_the_nose_has_no_part_in_the_level_crop():
+    """Ours is the tip, MGCNet's the base."""
+    points = turned_template(-10, 0.8, (50.0, 60.0))
+    moved = points.copy()
+    moved[2] += (5.0, -11.0)
+    assert fit_level_alignment(points, 224).matrix == pytest.approx(fit_level_alignment(moved, 224).matrix)
+    half = fit_level_alignment(points, 112)  # pixel centres are integers: u -> (u + 0.5) / 2 - 0.5
+    assert np.allclose(half.apply(points), (MGCNET_TEMPLATE + 0.5) / 2 - 0.5, atol=1e-9)
+    with pytest.raises(PhotoError, match="bad_detections"):
+        fit_level_alignment(np.full((5, 2), 7.0), 224)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+@pytest.mark.parametrize("scale", [0.6, 3.7])
+def test_a_spot_of_the_level_crop_is_where_the_transform_says(tmp_path, suffix, scale):
+    width, height = 1201, 903
+    points = turned_template(30, scale, (480.0, 330.0))
+    spot = turned_template(30, scale, (480.0, 330.0))[2]
+    Image.fromarray(spot_photo(width, height, spot, 7 * scale)).save(tmp_path / f"face{suffix}", quality=95)
+    table = align_faces(row(width, height, points, f"face{suffix}"), tmp_path, tmp_path, LEVEL, strict=True)
+    assert table["status"].tolist() == ["ok"]
+    crop = np.array(Image.open(tmp_path / "face.png")).astype(float)[..., 0]
+    y, x = np.mgrid[:224, :224]
+    weight = np.where(crop > 60, crop, 0)
+    centre = np.array([(x * weight).sum(), (y * weight).sum()]) / weight.sum()
+    photo_from_crop = np.reshape(table["photo_from_crop"][0], (3, 3))
+    assert np.allclose(centre, GOLDEN[2], atol=0.1)
+    assert np.allclose(transform_points(photo_from_crop, centre[None])[0], spot, atol=0.12 * scale)
+    assert table["crop_scale"][0] == pytest.approx(1 / scale)
+
+
+def test_the_level_crop_repeats_the_border_and_says_how_much(tmp_path):
+    points = turned_template(0, 1.0, (0.0, -60.0))  # sixty rows of the crop lie above the photo
+    picture = np.zeros((300, 300, 3), np.uint8)
+    picture[0] = (10, 200, 30)
+    Image.fromarray(picture).save(tmp_path / "photo.bmp")
+    crops = tmp_path / "crops"
+    crops.mkdir()
+    table = align_faces(row(300, 300, points, "photo.bmp"), tmp_path, crops, LEVEL, strict=True)
+    crop = np.array(Image.open(crops / "face.png"))
+    assert (crop[:55] == (10, 200, 30)).all() and not crop[65:].any()
+    assert table["crop_outside"][0] == pytest.approx(60 / 224, abs=0.01)
