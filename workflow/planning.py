@@ -17,6 +17,7 @@ from derived_sets import COARSE, DataSet, data_set, folder_of, made_by, plan_der
 from training_sets import TrainingSets
 
 from facemill.configuration import Configuration, check_configuration
+from facemill.photos.people import shard_of_person
 from facemill.photos.plan import PhotoPlan, plan_photo_set, read_plan, shard_of
 from facemill.runtime.digests import code_digest, file_digest
 from facemill.runtime.errors import FacemillError
@@ -173,6 +174,14 @@ class Plan(TrainingSets):
             sys.exit(f"{type(error).__name__}: {error}")
         return f"{self.results}/{pattern.format(set=wildcards.set, shard=shard)}"
 
+    def person_file(self, pattern: str, wildcards: Any) -> str:
+        """The result file of the shard that holds the person of `wildcards` (with `set` and `person`)."""
+        try:
+            shard = shard_of_person(self.set_plan(wildcards.set), wildcards.person)
+        except FacemillError as error:
+            sys.exit(f"{type(error).__name__}: {error}")
+        return f"{self.results}/{pattern.format(set=wildcards.set, shard=shard)}"
+
     def task(self, kind: str, name: str) -> dict[str, Any]:
         """One task of the configuration's `evaluation.<kind>`; its folders as the jobs see them."""
         tasks = getattr(self.settings.evaluation, kind)
@@ -218,7 +227,7 @@ class Plan(TrainingSets):
         return self.shard_files(pattern, set_name(self.settings, kind, name))
 
     def own_people(self, name: str, pattern: str) -> list[str]:
-        """One file per shard of the people whose identities are asked for; none where photos have their own."""
+        """One file per shard of the people whose identities are asked for; none: photos have their own."""
         asked = self.settings.evaluation.now[name].identity
         return [] if asked in ("photo", "subject") else self.own_faces("now", name, pattern)
 
@@ -289,6 +298,11 @@ class Plan(TrainingSets):
     def exported_sets(self) -> list[str]:
         """Sets that are small enough for a folder of results per photo."""
         return [name for name, photos in self.sets.items() if photos.count <= self.settings.export_limit]
+
+    def people_result(self, name: str) -> str:
+        """The last result of each shard of a set of people: with folders where the set is small enough."""
+        small = self.people[name].count <= self.settings.export_limit
+        return f"people/{{set}}/{'export' if small else 'reconstruct'}_person/{{shard}}.parquet"
 
     @property
     def gpus(self) -> int:

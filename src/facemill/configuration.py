@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from facemill.coarse.export_settings import ExportNowSettings, ExportSettings
+from facemill.coarse.export_settings import ExportNowSettings, ExportPersonSettings, ExportSettings
 from facemill.coarse.grouping_settings import GroupSettings
-from facemill.coarse.image_sets.person_settings import PersonSettings
 from facemill.coarse.image_set_settings import ImageSetSettings
+from facemill.coarse.image_sets.person_settings import PersonSettings
 from facemill.coarse.settings import CoarseSettings
 from facemill.coarse.training_settings import PackSettings, TrainSettings
 from facemill.evaluation.settings import (
@@ -92,6 +92,7 @@ class Configuration(BaseModel):
     export_coarse: ExportSettings = ExportSettings()
     group_people: GroupSettings = GroupSettings()
     reconstruct_person: PersonSettings = PersonSettings()
+    export_person: ExportPersonSettings = ExportPersonSettings()
     synthesize_photos: SynthesizePhotosSettings = SynthesizePhotosSettings()
     draw_contact_sheet: ContactSheetSettings = ContactSheetSettings()
     synthesize_captures: SynthesizeCapturesSettings = SynthesizeCapturesSettings()

@@ -124,6 +124,84 @@ rule reconstruct_person:
         "../../scripts/reconstruct_person.py"
 
 
+rule export_person:
+    input:
+        table=rules.reconstruct_person.output.table,
+        people=rules.reconstruct_person.output.people,
+        arrays=rules.reconstruct_person.output.arrays,
+        model=rules.prepare_model.output.model,
+        whole=plan.whole_head,
+    output:
+        table=f"{RESULTS}/people/{{set}}/export_person/{{shard}}.parquet",
+    log:
+        f"{RESULTS}/logs/export_person/{{set}}/{{shard}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/export_person/{{set}}/{{shard}}.tsv"
+    conda:
+        "../../envs/export_person.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        settings=plan.stage("export_person"),
+        photo_folder=lambda wildcards: plan.folder(wildcards.set),
+        folder=lambda wildcards: f"{RESULTS}/people/{wildcards.set}",
+        code=plan.code("export_person"),
+    message:
+        "write meshes, textures and pictures of {wildcards.set}, shard {wildcards.shard}"
+    script:
+        "../../scripts/export_person.py"
+
+
+# The same for one person that somebody names; the folder's other files appear with the one asked for.
+rule export_named_person:
+    input:
+        table=lambda wildcards: plan.person_file(
+            "people/{set}/reconstruct_person/{shard}.parquet", wildcards
+        ),
+        people=lambda wildcards: plan.person_file(
+            "people/{set}/reconstruct_person/{shard}_people.parquet", wildcards
+        ),
+        arrays=lambda wildcards: plan.person_file(
+            "people/{set}/reconstruct_person/{shard}.npz", wildcards
+        ),
+        model=rules.prepare_model.output.model,
+        whole=plan.whole_head,
+    output:
+        neutral=f"{RESULTS}/people/{{set}}/{{person}}/neutral.obj",
+        now_landmarks=f"{RESULTS}/people/{{set}}/{{person}}/now_landmarks.txt",
+        glb=f"{RESULTS}/people/{{set}}/{{person}}/mesh.glb",
+        texture=f"{RESULTS}/people/{{set}}/{{person}}/texture.png",
+        mask=f"{RESULTS}/people/{{set}}/{{person}}/texture_mask.png",
+        photos=f"{RESULTS}/people/{{set}}/{{person}}/photos.csv",
+        picture=report(
+            f"{RESULTS}/people/{{set}}/{{person}}/person.png",
+            caption="../report/person.rst",
+            category="People",
+            subcategory="{person}",
+        ),
+    log:
+        f"{RESULTS}/logs/export_named_person/{{set}}/{{person}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/export_named_person/{{set}}/{{person}}.tsv"
+    conda:
+        "../../envs/export_named_person.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        settings=plan.stage("export_person"),
+        photo_folder=lambda wildcards: plan.folder(wildcards.set),
+        folder=lambda wildcards: f"{RESULTS}/people/{wildcards.set}",
+        code=plan.code("export_named_person"),
+    message:
+        "write mesh, texture and pictures of {wildcards.person}"
+    script:
+        "../../scripts/export_named_person.py"
+
+
 # Checkpoints and logs stay in the folder when the rule is interrupted; the next call goes on from them.
 rule train_image_set:
     input:

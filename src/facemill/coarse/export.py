@@ -163,7 +163,7 @@ def write_face(
     topology = atlas.topology
     texture = face_texture(face, atlas, photo)
     _write_surfaces(folder, face, topology, texture, settings.texture_quality)
-    _write_numbers(folder, face, photo.shape[:2], settings.closeup_side)
+    write_numbers(folder, face, photo.shape[:2], settings.closeup_side)
     _write_pictures(folder, face, topology, texture, photo, crop, settings)
 
 
@@ -191,7 +191,8 @@ def _write_surfaces(
     write_glb(folder / "mesh.glb", textured, texture, "JPEG", quality)
 
 
-def _write_numbers(folder: Path, face: PosedFace, photo_size: tuple[int, ...], closeup_side: int) -> None:
+def write_numbers(folder: Path, face: PosedFace, photo_size: tuple[int, ...], closeup_side: int) -> None:
+    """Write coefficients, cameras and landmarks of one face into `folder`; photo_size: height, width."""
     found = face.coefficients
     values = {
         name: getattr(found, name)[0].double().numpy()

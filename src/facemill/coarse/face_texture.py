@@ -85,23 +85,35 @@ def face_texture(face: PosedFace, atlas: Atlas, photo: NDArray[np.uint8]) -> NDA
     Args:
         photo: (H, W, 3) the whole upright original.
     """
-    raster, triangles = atlas.raster, atlas.topology.triangles
-    pixels, camera = face_window(face, photo, max(raster.mask.shape))
+    baked = bake_face(face, atlas, photo)
+    return completed_texture(baked.texture, photo_share(baked, atlas.raster), face.albedo, atlas)
+
+
+def bake_face(face: PosedFace, atlas: Atlas, photo: NDArray[np.uint8]) -> BakedTexture:
+    """What the photo (H, W, 3), the whole upright original, shows of the face, texel by texel."""
+    pixels, camera = face_window(face, photo, max(atlas.raster.mask.shape))
     picture = torch.from_numpy(pixels.astype(np.float32) / 255)
-    baked = bake_texture(raster, picture, face.shape, triangles, camera, least_cosine=LEAST_COSINE)
-    share = photo_share(baked, raster)[..., None]
-    # What the photo says at each vertex, and how much of it is the photo.
-    mixed = torch.cat([baked.texture * share, share], dim=-1)
+    triangles = atlas.topology.triangles
+    return bake_texture(atlas.raster, picture, face.shape, triangles, camera, least_cosine=LEAST_COSINE)
+
+
+def at_vertices(texture: Tensor, share: Tensor, atlas: Atlas) -> tuple[Tensor, Tensor]:
+    """What a texture (H, W, 3) known to the share (H, W) says at each vertex: colours (V, 3), share (V,)."""
+    mixed = torch.cat([texture * share[..., None], share[..., None]], dim=-1)
     seen = sample_texture(mixed[None], atlas.vertex_uv[None])[0]
-    weight = seen[:, 3]
-    ratio = continued_ratio(
-        seen[:, :3] / weight.clamp(min=1e-6)[:, None], face.albedo, weight, atlas.roughness
-    )
+    return seen[:, :3] / seen[:, 3].clamp(min=1e-6)[:, None], seen[:, 3]
+
+
+def completed_texture(texture: Tensor, share: Tensor, albedo: Tensor, atlas: Atlas) -> NDArray[np.uint8]:
+    """A texture (H, W, 3), known to the share (H, W), and the toned albedo (V, 3) for the rest of it."""
+    raster, triangles = atlas.raster, atlas.topology.triangles
+    colors, weight = at_vertices(texture, share, atlas)
+    ratio = continued_ratio(colors, albedo, weight, atlas.roughness)
     ratio = without_tint(ratio, weight, atlas.untinted)
-    toned = raster.interpolate(face.albedo * ratio, triangles)
-    texture = baked.texture * share + toned * (1 - share)
+    toned = raster.interpolate(albedo * ratio, triangles)
+    whole = texture * share[..., None] + toned * (1 - share[..., None])
     rows, columns = atlas.filled_from
-    return (texture.clamp(0, 1) * 255).round().to(torch.uint8).numpy()[rows, columns]
+    return (whole.clamp(0, 1) * 255).round().to(torch.uint8).numpy()[rows, columns]
 
 
 def photo_share(baked: BakedTexture, raster: UvRaster) -> Tensor:

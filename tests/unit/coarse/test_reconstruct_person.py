@@ -23,7 +23,7 @@ from facemill.runtime.tables import EveryPhotoFailedError
 LEVELS = (FittingLevel(reduction=4, steps=4),)
 STEPS = PhotometricStageSettings(levels=LEVELS)
 COARSE = CoarseSettings(camera_distance=1000.0, photometric=STEPS, batch_size=8)  # that of the renders
-QUICK = PersonSettings(levels=LEVELS)
+QUICK = PersonSettings(levels=LEVELS, start="mean")
 PHOTOS = ("ann_a", "ann_b", "ann_c", "ann_wall", "bob_a", "cid_wall")
 
 

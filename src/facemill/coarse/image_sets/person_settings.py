@@ -12,7 +12,7 @@ class PersonSettings(Settings):
     """Settings of the rule `reconstruct_person`."""
 
     start: Literal["mean", "best", "landmarks", "network"] = Field(
-        "mean",
+        "landmarks",
         description="the identity that the joint fit starts from: mean of the photos', best: of the photo "
         "with the highest landmark score, landmarks: weighted by how surely landmarks were seen and by how "
         "frontal the face is, network: weighted by the confidence network of train_image_set",
@@ -22,7 +22,7 @@ class PersonSettings(Settings):
     )
     refine: bool = Field(True, description="fit all photos together; false (or 0): the start is the result")
     identity_deviation: float = Field(
-        0.1,
+        0.25,
         gt=0,
         description="how far the start may be off, standard deviations of the model; without a network the "
         "prior is the model's own",
