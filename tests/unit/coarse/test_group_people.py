@@ -94,6 +94,17 @@ def test_copies_are_found_and_other_pictures_are_not(repository):
     assert find_duplicates(crops, 0.0) == [None, None, None, None, 0, None, 5]
 
 
+def test_a_copy_of_a_copy_that_is_unlike_the_original_is_an_original():
+    rows, columns = np.mgrid[:224, :224] / 224
+    waves = [np.sin(2 * np.pi * rows), np.sin(2 * np.pi * columns)]
+    crops = []
+    for degrees in (0, 12, 24):  # correlations are cosines of the differences: 0.978, 0.914
+        mixed = np.cos(np.radians(degrees)) * waves[0] + np.sin(np.radians(degrees)) * waves[1]
+        crops.append(torch.from_numpy(np.repeat((0.5 + 0.3 * mixed)[..., None], 3, axis=2)).float())
+    assert find_duplicates(crops, 0.03) == [None, 0, None]
+    assert find_duplicates(crops, 0.1) == [None, 0, 0]
+
+
 def view(photo, yaw, sitting="day", score=0.97, pitch=0.0):
     angles = torch.tensor([math.radians(pitch), math.radians(yaw), 0.0], dtype=torch.float64)
     return View(photo, sitting, float(yaw), matrix_from_euler_deep3d(angles).numpy(), score)
