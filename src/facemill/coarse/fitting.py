@@ -47,10 +47,15 @@ class Fitter:
 
     Args:
         dense_vertices: ids of the vertices that are the network's dense landmarks, if it has any.
+        network_distance: mm of the crop camera that the network's poses are about.
     """
 
     def __init__(
-        self, model: MorphableModel, settings: CoarseSettings, dense_vertices: Sequence[int] = ()
+        self,
+        model: MorphableModel,
+        settings: CoarseSettings,
+        dense_vertices: Sequence[int] = (),
+        network_distance: float = DEEP3D_DISTANCE,
     ) -> None:
         self.model = model
         self.settings = settings
@@ -60,7 +65,7 @@ class Fitter:
         self.landmark_offsets = offsets
         # Dense landmarks are what is seen, whatever camera explains them; coefficients are not.
         bound = settings.network and not (dense_vertices and settings.refine)
-        self.camera_distance = DEEP3D_DISTANCE if bound else settings.camera_distance
+        self.camera_distance = network_distance if bound else settings.camera_distance
         camera = deep3d_crop_camera(distance=self.camera_distance)
         self.landmark_stage = LandmarkStage(space, camera, settings.landmarks, offsets, dense_vertices)
         photometric = settings.photometric.shortened() if settings.network else settings.photometric

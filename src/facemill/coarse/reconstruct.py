@@ -84,7 +84,8 @@ def reconstruct_coarse(
         table[column] = np.full(len(table), np.nan)
     model = model.to(device)
     predictor = load_predictor(settings.network, model, model_name) if settings.network else None
-    fitter = Fitter(model, settings, () if predictor is None else predictor.spec.dense_vertices)
+    spec = () if predictor is None else (predictor.spec.dense_vertices, predictor.spec.camera_distance)
+    fitter = Fitter(model, settings, *spec)
     found: list[tuple[int, Coefficients]] = []
     waiting = [row for row in range(len(table)) if table.at[row, "status"] == OK]
     done = 0

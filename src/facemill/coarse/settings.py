@@ -144,8 +144,8 @@ class CoarseSettings(Settings):
         ge=200,
         le=10_000,
         description="from the camera of the crop to the head, mm; the focal length goes with it, so this is "
-        "the strength of the perspective; networks without dense landmarks predict for Deep3D's 1000, with "
-        "them this is ignored",
+        "the strength of the perspective; a network without dense landmarks predicts for the camera that it "
+        "was trained for (Deep3D's: 1000), and with it this is ignored",
     )
     batch_size: int = Field(
         1,

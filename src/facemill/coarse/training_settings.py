@@ -123,6 +123,13 @@ class TrainSettings(Settings):
         description="weights to start from: .safetensors of ours, epoch_*.pth, or a backbone of torchvision; "
         "empty: random",
     )
+    camera_distance: float = Field(
+        1000.0,
+        ge=200,
+        le=10_000,
+        description="from the camera of the crop to the head, mm; the network remembers it; labels of "
+        "synthetic sets are about 1000; 4630.5 has MGCNet's focal length of 4700 px",
+    )
     hybrid: HybridWeights = HybridWeights()
     supervised: SupervisedWeights = SupervisedWeights()
     consistency: ConsistencyWeights = ConsistencyWeights()

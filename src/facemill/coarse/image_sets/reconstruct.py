@@ -132,7 +132,8 @@ def reconstruct_person(
     predictor = load_predictor(coarse.network, model, model_name) if coarse.network else None
     # Without a joint fit the camera is that of the single photos.
     fitting = coarse.model_copy(update={"refine": True}) if settings.refine else coarse
-    fitter = Fitter(model, fitting, () if predictor is None else predictor.spec.dense_vertices)
+    spec = () if predictor is None else (predictor.spec.dense_vertices, predictor.spec.camera_distance)
+    fitter = Fitter(model, fitting, *spec)
     tools = _Tools(model, fitter, PersonFitter(fitter, settings, predictor), confidence, settings)
     place = {str(photo): row for row, photo in enumerate(arrays["photo"])}
     _check_photos(photos, place)

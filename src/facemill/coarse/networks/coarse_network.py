@@ -11,7 +11,7 @@ from torch.nn.functional import avg_pool2d
 
 from facemill.coarse.networks.dense_head import DenseHead, dense_landmarks_of
 from facemill.coarse.networks.resnet import STANDARD_WIDTH, STRIDE, ResNet, fold_norms
-from facemill.geometry.camera import DEEP3D_SIZE
+from facemill.geometry.camera import DEEP3D_DISTANCE, DEEP3D_SIZE
 from facemill.models.coefficients import Coefficients
 from facemill.models.morphable import MorphableModel
 
@@ -34,6 +34,7 @@ class NetworkSpec:
             version does. Neither is normalised by mean and deviation.
         light: `rgb`, nine harmonics for each colour, or `white`, their mean for all (the paper's variant).
         dense_vertices: ids of the model's vertices whose pixels a further head predicts; none as published.
+        camera_distance: mm of the crop camera that its poses are about; Deep3D's as published.
     """
 
     identity: int
@@ -47,6 +48,7 @@ class NetworkSpec:
     colors: Literal["rgb", "bgr255"] = "rgb"
     light: Literal["rgb", "white"] = "rgb"
     dense_vertices: tuple[int, ...] = ()
+    camera_distance: float = DEEP3D_DISTANCE
 
     def __post_init__(self) -> None:
         if self.reduction < 1 or DEEP3D_SIZE % self.reduction:

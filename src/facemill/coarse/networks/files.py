@@ -12,6 +12,7 @@ from torch import Tensor
 from facemill.coarse.networks.coarse_network import CoarseNetwork, NetworkSpec, spec_for
 from facemill.coarse.networks.resnet import LAYOUTS, Layout
 from facemill.formats.checkpoints import read_pickled, read_weights, write_pickled, write_weights
+from facemill.geometry.camera import DEEP3D_DISTANCE
 from facemill.models.morphable import MorphableModel
 from facemill.runtime.errors import FormatError
 
@@ -163,6 +164,7 @@ def _spec_from_header(path: Path, header: Mapping[str, str]) -> NetworkSpec:
             colors=header["colors"],  # type: ignore[arg-type]  # checked by NetworkSpec
             light=header["light"],  # type: ignore[arg-type]
             dense_vertices=tuple(int(text) for text in re.findall(r"\d+", header["dense_vertices"])),
+            camera_distance=float(header.get("camera_distance", DEEP3D_DISTANCE)),
         )
     except (KeyError, ValueError) as error:
         raise FormatError(

@@ -80,11 +80,14 @@ class TrainingObjective:
         self.space: ExpressionSpace = whole_expression_space(model, settings.strength_deviation)
         self.gram = None if maker is None else maker.form.gram.float().to(model.device)
         offsets = landmark_offsets(model.topology, settings.landmark_convention)
-        self.landmark_decoder = _LandmarkDecoder(self.space.model, offsets)
-        self.stage = PhotometricStage(self.space, PhotometricStageSettings(), settings.hybrid)
+        distance = spec.camera_distance
+        self.landmark_decoder = _LandmarkDecoder(self.space.model, offsets, distance)
+        self.stage = PhotometricStage(
+            self.space, PhotometricStageSettings(), settings.hybrid, camera_distance=distance
+        )
         triangles = self.stage.decoder.model.topology.triangles
         self.consistency = ConsistencyStage(triangles, self.stage.compared_triangles, settings.consistency)
-        self.detected = FaceDecoder(self.stage.decoder.model, landmark_offsets=offsets)
+        self.detected = FaceDecoder(self.stage.decoder.model, self.stage.decoder.camera, offsets)
         self.emphasis = landmark_weights(settings.hybrid.landmark_emphasis, device=model.device)
 
     def __call__(self, numbers: Tensor, batch: TrainingBatch) -> StepLoss:
@@ -243,12 +246,14 @@ class TrainingObjective:
 class _LandmarkDecoder:
     """Projects the landmarks and nothing else: a hundredth of the vertices."""
 
-    def __init__(self, model: MorphableModel, offsets: Tensor) -> None:
+    def __init__(self, model: MorphableModel, offsets: Tensor, distance: float) -> None:
         whole = FaceDecoder(model)
         rows = torch.unique(torch.cat((whole.contour.candidates.reshape(-1), model.topology.landmarks68)))
         self.model = model.subset(rows)
         self.contour = type(whole.contour)(self.model.topology, mean_face(self.model))
-        self.camera = deep3d_crop_camera().to(device=model.device, dtype=model.albedo_mean.dtype)
+        self.camera = deep3d_crop_camera(distance=distance).to(
+            device=model.device, dtype=model.albedo_mean.dtype
+        )
         self.offsets = offsets.to(model.albedo_mean)
 
     def __call__(self, coefficients: Coefficients, labelled: Tensor | None) -> Tensor:

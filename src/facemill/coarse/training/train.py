@@ -22,6 +22,7 @@ from facemill.coarse.training.protocol import Protocol, ProtocolValidation
 from facemill.coarse.training.run import TrainingRun, TrainingSets, make_fabric
 from facemill.coarse.training_settings import TrainSettings
 from facemill.formats.checkpoints import read_pickled
+from facemill.geometry.camera import DEEP3D_DISTANCE
 from facemill.models.morphable import LinearModel, MorphableModel
 from facemill.runtime.errors import ConfigurationError
 from facemill.runtime.files import atomic_path, write_bytes, write_json
@@ -141,6 +142,7 @@ def spec_of(
             to start from have any, or the validation sets have others.
     """
     choices = settings.network.model_dump(exclude={"dense_landmarks"})
+    choices["camera_distance"] = settings.camera_distance
     if not settings.network.dense_landmarks:
         return spec_for(model, **choices)
     vertices = sets.train.dense_vertices or (start.spec.dense_vertices if start else ())
@@ -208,6 +210,13 @@ def open_sets(files: TrainingFiles, settings: TrainSettings, model: MorphableMod
             "photos without labels",
             "set train_coarse.rendered_share to 1",
         )
+    if labelled and settings.camera_distance != DEEP3D_DISTANCE:
+        raise ConfigurationError(
+            "train_coarse.camera_distance: labels know poses for the camera of Deep3D alone",
+            f"{DEEP3D_DISTANCE:.0f} for sets with labels",
+            f"{settings.camera_distance:g}",
+            f"set it to {DEEP3D_DISTANCE:.0f}, or train on photos without labels",
+        )
     if settings.tuples_per_step and not len(train.tuples()[0]):
         raise ConfigurationError(
             "train_coarse.consistency.share: there are no tuples of views to compare",
@@ -246,7 +255,7 @@ def start_from(found: CoarseNetwork, network: CoarseNetwork, path: str) -> None:
     Raises:
         ConfigurationError: networks of two kinds.
     """
-    names = ["backbone", "width", "single_layer", "colors"]
+    names = ["backbone", "width", "single_layer", "colors", "camera_distance"]
     if found.dense_head is not None and network.dense_head is not None:
         names.append("reduction")  # the head of dense landmarks sees a map of one size
     differing = {
@@ -256,11 +265,12 @@ def start_from(found: CoarseNetwork, network: CoarseNetwork, path: str) -> None:
     }
     if differing:
         name, (there, here) = next(iter(differing.items()))
+        place = name if name == "camera_distance" else f"network.{name}"
         raise ConfigurationError(
-            f"train_coarse.network.{name} is not that of the weights to start from",
+            f"train_coarse.{place} is not that of the weights to start from",
             f"{there}, as in {path}",
             str(here),
-            f"set train_coarse.network.{name} to {there}, or start from other weights",
+            f"set train_coarse.{place} to {there}, or start from other weights",
         )
     if found.dense_head is None or found.spec.dense_vertices != network.spec.dense_vertices:
         kept = {n: v for n, v in network.state_dict().items() if n.startswith("dense_head.")}

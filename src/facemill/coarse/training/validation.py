@@ -15,9 +15,9 @@ from facemill.coarse.networks.confidence_network import AnyNetwork
 from facemill.coarse.training.batches import PackedShards, TrainingBatch, batch_from, collate
 from facemill.coarse.training.objective import TrainingObjective, network_input
 from facemill.coarse.training_settings import TrainSettings
-from facemill.geometry.camera import DEEP3D_SIZE, deep3d_crop_camera
+from facemill.geometry.camera import DEEP3D_SIZE
 from facemill.geometry.image import resize
-from facemill.rendering.rasterize import interpolate, rasterize
+from facemill.rendering.rasterize import interpolate
 
 BATCH = 64
 LARGE_YAW = math.radians(45)
@@ -97,8 +97,7 @@ def draw_faces(
         decoded = stage.decoder(coefficients)
         triangles = stage.decoder.model.topology.triangles
         size = (DEEP3D_SIZE, DEEP3D_SIZE)
-        camera = deep3d_crop_camera(dtype=decoded.vertices.dtype, device=decoded.vertices.device)
-        fragments = rasterize(decoded.vertices, triangles, camera.intrinsics, size, cull_backfaces=True)
+        fragments = stage.rasterize(decoded, 1)
         facing = decoded.normals[..., 2:].clamp(min=0).expand(-1, -1, 3)
         drawn = interpolate(
             fragments, fragments.barycentrics, torch.cat((decoded.colors, facing), -1), triangles
