@@ -1,0 +1,188 @@
+"""What MGCNet's multi-view terms bring: trainings with and without them, else alike, judged on other people.
+
+python tests/benchmarks/compare_multiview_terms.py [steps] [folder of packed sets] [start.safetensors]
+
+Needs the packed sets of `snakemake --configfile config/multiview.yaml`, the default of the second argument
+(`results/multiview/coarse`). Trains without labels: landmarks, photometric and regularising terms, and in one
+of the arms the multi-view terms with the paper's weights. All arms begin with the same network (without the
+third argument: 200 steps on landmarks, made here), and see the same images in the same order with the same
+augmentation for the given number of steps (300). Trainings lie in results/multiview_arms and go on where they
+stopped.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from facemill.coarse.networks.coarse_network import coefficients_of, prediction_of
+from facemill.coarse.networks.files import load_network
+from facemill.coarse.training.batches import PackedShards
+from facemill.coarse.training.labels import label_maker
+from facemill.coarse.training.objective import TrainingObjective
+from facemill.coarse.training.train import TrainingFiles, TrainingOutputs, train_coarse
+from facemill.coarse.training.validation import batches_of, predict_numbers
+from facemill.coarse.training_settings import (
+    AugmentationSettings,
+    ConsistencyWeights,
+    HybridWeights,
+    NetworkSettings,
+    SupervisedWeights,
+    TrainSettings,
+)
+from facemill.geometry.camera import deep3d_crop_camera, project_camera_points
+from facemill.geometry.rotation import matrix_from_euler_deep3d
+from facemill.models.head import load_head
+from facemill.models.morphable import MorphableModel
+from facemill.runtime.devices import choose_device, use_threads
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "results" / "multiview_arms"
+LARGE_YAW = 45.0
+START_STEPS, START_BATCH = 200, 48
+NO_LABELS = SupervisedWeights(
+    shape=0, strengths=0, rotation=0, translation=0, landmarks=0, dense_landmarks=0
+)
+COMMON = TrainSettings(
+    network=NetworkSettings(backbone="resnet18", width=32, reduction=2),
+    hybrid=HybridWeights(perceptual=0),  # saves a third of the time
+    supervised=NO_LABELS,
+    augmentation=AugmentationSettings(brightness=0.1),
+    landmark_convention="model",
+    batch=12,
+    learning_rate=3e-4,
+    schedule="cosine",
+    warmup_steps=20,
+    weight_decay=0.01,
+    average=0.98,
+    precision="bf16",
+    validation_interval=100,
+    checkpoint_interval=50,
+    protocol_images=0,
+    pictures=4,
+)
+NOTHING = ConsistencyWeights(share=1.0, pixel=0, ssim=0, depth=0, epipolar=0)  # tuples, and no terms
+ARMS = {"without": NOTHING, "with": ConsistencyWeights(share=1.0)}
+
+
+def train(name: str, settings: TrainSettings, files: TrainingFiles, model: MorphableModel) -> Path:
+    """Train, or go on; returns the weights."""
+    folder = FOLDER / name
+    endings = ("network.safetensors", "metrics.csv", "faces.png", "summary.json")
+    outputs = TrainingOutputs(*(folder / ending for ending in endings))
+    train_coarse(files, model, "head", settings, folder / "run", outputs, choose_device("cpu"))
+    return folder / endings[0]
+
+
+def start_settings(images: int) -> TrainSettings:
+    """Landmarks on every image, the other self-supervised terms on an eighth."""
+    changed = {
+        "supervised": NO_LABELS.model_copy(update={"landmarks": 0.01}),
+        "rendered_share": 0.125,
+        "batch": START_BATCH,
+        "epochs": START_STEPS * START_BATCH / images,
+        "learning_rate": 1e-3,
+        "schedule": "step",
+        "average": 0.99,
+    }
+    return COMMON.model_copy(update=changed)
+
+
+def judge(weights: Path, images: PackedShards, model: MorphableModel) -> pd.DataFrame:
+    """Errors of each image: against its labels, and between the shapes of one sitting's neighbours."""
+    network = load_network(weights, model, "head").eval()
+    maker = label_maker(model)
+    objective = TrainingObjective(model, network.spec, COMMON, maker, None)
+    rows = []
+    for batch in batches_of(images, list(range(len(images))), network):
+        numbers = predict_numbers(network, batch)
+        prediction = prediction_of(numbers, network.spec)
+        measured = objective.measures(numbers, batch)
+        turn = matrix_from_euler_deep3d(prediction.rotation) @ matrix_from_euler_deep3d(batch.rotation).mT
+        cosine = (turn.diagonal(dim1=1, dim2=2).sum(1) - 1) / 2
+        rows.append(
+            pd.DataFrame(
+                {
+                    "yaw": torch.rad2deg(batch.rotation[:, 1]).numpy(),
+                    "landmarks, px": measured["landmark_pixels"].numpy(),
+                    "dense, px": dense_error(numbers, batch, network.spec, model, images).numpy(),
+                    "rotation, degrees": torch.rad2deg(cosine.clamp(-1, 1).acos()).numpy(),
+                    "shape, mm": measured["shape_error"].sqrt().numpy(),
+                    "mean face, mm": measured["mean_face_error"].sqrt().numpy(),
+                }
+            )
+        )
+    table = pd.concat(rows, ignore_index=True)
+    table["person"] = images.people()
+    return table
+
+
+def dense_error(numbers, batch, spec, model, images) -> torch.Tensor:
+    """(B,) mean distance, px of the 224 crop, of the predicted surface's dense landmarks from the true ones."""
+    vertices = torch.tensor(images.dense_vertices)
+    part = model.subset(vertices)
+    coefficients = coefficients_of(prediction_of(numbers, spec), spec, model)
+    shape = part.shape(coefficients.identity, coefficients.expression)
+    camera = deep3d_crop_camera()
+    turned = shape @ matrix_from_euler_deep3d(coefficients.rotation).mT + coefficients.translation[:, None]
+    pixels = project_camera_points(camera.points_in_camera(turned), camera.intrinsics).pixels
+    return (pixels - batch.dense_landmarks).norm(dim=-1).mean(1)
+
+
+def over_people(values: NDArray, people: NDArray) -> tuple[float, float]:
+    """Mean over people of their means, and its standard error."""
+    means = pd.Series(values).groupby(people).mean()
+    return float(means.mean()), float(means.std(ddof=1) / np.sqrt(len(means)))
+
+
+def compare(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """One row per error and range of yaw: both arms, and their paired difference with its standard error."""
+    first = next(iter(tables.values()))
+    ranges = {f"above {LARGE_YAW:.0f}": first["yaw"].abs() > LARGE_YAW}
+    ranges |= {f"up to {LARGE_YAW:.0f}": ~next(iter(ranges.values()))}
+    rows = []
+    for name, kept in ranges.items():
+        people = first["person"][kept].to_numpy()
+        for error in [column for column in first if "," in column]:
+            row = {"yaw": name, "error": error, "people": len(set(people)), "images": int(kept.sum())}
+            for arm, table in tables.items():
+                row[arm] = over_people(table[error][kept].to_numpy(), people)[0]
+            change = (tables["with"][error] - tables["without"][error])[kept].to_numpy()
+            row["change"], row["standard error"] = over_people(change, people)
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def main(steps: int, packed: Path, start: Path | None) -> None:
+    """Train the arms and print the table."""
+    use_threads(1)
+    shards = {part: sorted(str(p) for p in _shards(packed / part)) for part in ("train", "val")}
+    files = TrainingFiles(train=shards["train"], validation=shards["val"])
+    model = load_head(ROOT / "resources" / "models" / "head.npz")
+    images = len(PackedShards(files.train))
+    start = start or train("start", start_settings(images), files, model)
+    held_out = PackedShards(files.validation)
+    tables = {}
+    for arm, consistency in ARMS.items():
+        changed = {"start": str(start), "epochs": steps * COMMON.batch / images, "consistency": consistency}
+        weights = train(f"{arm}_{steps}", COMMON.model_copy(update=changed), files, model)
+        tables[arm] = judge(weights, held_out, model)
+        tables[arm].to_csv(FOLDER / f"{arm}_{steps}.csv", index=False)
+    print(compare(tables).to_string(index=False, float_format="%.3f"))
+
+
+def _shards(packed: Path) -> list[Path]:
+    folder = packed / "pack_training" if (packed / "pack_training").is_dir() else packed
+    return [path for path in folder.iterdir() if path.is_dir()]
+
+
+if __name__ == "__main__":
+    given = sys.argv[1:]
+    main(
+        int(given[0]) if given else 300,
+        Path(given[1]) if len(given) > 1 else ROOT / "results" / "multiview" / "coarse",
+        Path(given[2]) if len(given) > 2 else None,
+    )
