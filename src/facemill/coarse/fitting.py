@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,7 +18,7 @@ from facemill.coarse.landmark_stage import DenseLandmarks, LandmarkStage
 from facemill.coarse.losses.landmark import landmark_error
 from facemill.coarse.losses.objective import CoarseTarget
 from facemill.coarse.photometric_stage import FacePhotos, PhotometricStage, rendered_vertices
-from facemill.coarse.settings import CoarseSettings
+from facemill.coarse.settings import CoarseSettings, PhotometricStageSettings
 from facemill.geometry.camera import DEEP3D_DISTANCE, DEEP3D_SIZE, deep3d_crop_camera
 from facemill.models.coefficients import Coefficients, neutral_coefficients
 from facemill.models.morphable import MorphableModel
@@ -68,7 +69,7 @@ class Fitter:
         self.camera_distance = network_distance if bound else settings.camera_distance
         camera = deep3d_crop_camera(distance=self.camera_distance)
         self.landmark_stage = LandmarkStage(space, camera, settings.landmarks, offsets, dense_vertices)
-        photometric = settings.photometric.shortened() if settings.network else settings.photometric
+        photometric = shortened(settings.photometric) if settings.network else settings.photometric
         self.photometric_stage = PhotometricStage(
             space, photometric, settings.weights, offsets, self.camera_distance
         )
@@ -160,6 +161,15 @@ def fit(
         ValueError: a wrong shape.
     """
     return Fitter(model, settings)(crops, landmarks, masks, initial)
+
+
+def shortened(settings: PhotometricStageSettings) -> PhotometricStageSettings:
+    """With the share `after_network` of the steps of each level, at least one."""
+    levels = [
+        level.model_copy(update={"steps": math.ceil(level.steps * settings.after_network)})
+        for level in settings.levels
+    ]
+    return settings.model_copy(update={"levels": tuple(levels)})
 
 
 def _check(crops: Tensor, landmarks: Tensor, masks: Tensor) -> None:

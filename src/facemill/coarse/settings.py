@@ -1,6 +1,5 @@
 """Settings of `reconstruct_coarse`; no torch here, so that checking a configuration stays cheap."""
 
-from math import ceil
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -111,14 +110,6 @@ class PhotometricStageSettings(Settings):
     appearance_reduction: int = Field(
         4, ge=1, le=8, description="pixels of the crop per pixel of those rounds"
     )
-
-    def shortened(self) -> "PhotometricStageSettings":
-        """With the share `after_network` of the steps of each level, at least one."""
-        levels = [
-            level.model_copy(update={"steps": ceil(level.steps * self.after_network)})
-            for level in self.levels
-        ]
-        return self.model_copy(update={"levels": tuple(levels)})
 
 
 class CoarseSettings(Settings):
