@@ -50,6 +50,23 @@ class FaceViews:
     landmarks: Tensor
 
 
+@dataclass(frozen=True)
+class ComparedViews:
+    """P pairs, laid out as the target's pixels.
+
+    Attributes:
+        photo: (P, S, S, 3) the source's, warped.
+        source_depth, depth: (P, S, S) mm, both in the source's camera frame: the source's own surface, and
+            where the target's surface lies.
+        attention: (P, S, S) how far each pixel counts, 0..1.
+    """
+
+    photo: Tensor
+    source_depth: Tensor
+    depth: Tensor
+    attention: Tensor
+
+
 class ConsistencyStage:
     """MGCNet's multi-view terms (Shang et al. 2020), prepared once for a mesh.
 
@@ -80,7 +97,7 @@ class ConsistencyStage:
         weights = self.weights
         families: dict[str, Callable[[], Tensor]] = {}
         if max(weights.pixel, weights.ssim, weights.depth) > 0:
-            compared = self._compared(views, target, source)
+            compared = self.compared_views(views, target, source)
             photo = views.photo[target]
             families["pixel"] = lambda: photometric_distance(compared.photo, photo, compared.attention)
             families["ssim"] = lambda: structural_distance(compared.photo, photo, compared.attention)
@@ -116,7 +133,8 @@ class ConsistencyStage:
     def _shows_compared(self, fragments: Fragments) -> Tensor:
         return self.compared[fragments.triangle_ids.clamp(min=0)] & fragments.mask
 
-    def _compared(self, views: FaceViews, target: Tensor, source: Tensor) -> _Compared:
+    def compared_views(self, views: FaceViews, target: Tensor, source: Tensor) -> ComparedViews:
+        """What the pixel, SSIM and depth terms compare of pairs of views (P,), rows of `views`."""
         side = views.photo.shape[1]
         shrunk = torch.from_numpy(resizing((DEEP3D_SIZE, DEEP3D_SIZE), (side, side)))
         camera = views.camera.cropped(shrunk)
@@ -130,24 +148,13 @@ class ConsistencyStage:
         on_face = found.values[..., 5].detach() > ON_FACE
         mask = self.covisible(views, target, source) & found.valid & on_face
         attention = mask * views.attention[target] * found.values[..., 3].detach()
-        return _Compared(found.values[..., :3], found.values[..., 4], found.depth, attention)
+        return ComparedViews(found.values[..., :3], found.values[..., 4], found.depth, attention)
 
     def _epipolar(self, views: FaceViews, target: Tensor, source: Tensor) -> Tensor:
         of_target, of_source = (_rows_of_camera(views.camera, rows) for rows in (target, source))
         fundamental = fundamental_matrix(source_from_target(of_source, of_target), of_target.intrinsics)
         landmarks = views.landmarks[:, self.points]
         return epipolar_distance(landmarks[source], landmarks[target], fundamental)
-
-
-@dataclass(frozen=True)
-class _Compared:
-    """P pairs, laid out as the target's pixels: the source's photo (P, S, S, 3), and (P, S, S) each the
-    source's own depth and the target's surface, both in the source's camera, and weights."""
-
-    photo: Tensor
-    source_depth: Tensor
-    depth: Tensor
-    attention: Tensor
 
 
 def _rows(fragments: Fragments, rows: Tensor) -> Fragments:
