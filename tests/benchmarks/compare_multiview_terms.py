@@ -3,11 +3,11 @@
 python tests/benchmarks/compare_multiview_terms.py [steps] [folder of packed sets] [start.safetensors]
 
 Needs the packed sets of `snakemake --configfile config/multiview.yaml`, the default of the second argument
-(`results/multiview/coarse`). Trains without labels: landmarks, photometric and regularising terms, and in one
-of the arms the multi-view terms with the paper's weights. All arms begin with the same network (without the
-third argument: 200 steps on landmarks, made here), and see the same images in the same order with the same
-augmentation for the given number of steps (300). Trainings lie in results/multiview_arms and go on where they
-stopped.
+(`results/multiview/coarse`). Trains without labels: landmarks, photometric and regularising terms, and in two
+of the arms the multi-view terms, with the paper's weights and with larger ones. All arms begin with the same
+network (without the third argument: 200 steps on landmarks, made here), and see the same images in the same
+order with the same augmentation for the given number of steps (300). Trainings lie in results/multiview_arms
+and go on where they stopped.
 """
 
 import sys
@@ -23,7 +23,7 @@ from facemill.coarse.networks.files import load_network
 from facemill.coarse.training.batches import PackedShards
 from facemill.coarse.training.labels import label_maker
 from facemill.coarse.training.objective import TrainingObjective
-from facemill.coarse.training.train import TrainingFiles, TrainingOutputs, train_coarse
+from facemill.coarse.training.train import TrainingFiles, TrainingOutputs, export_weights, train_coarse
 from facemill.coarse.training.validation import batches_of, predict_numbers
 from facemill.coarse.training_settings import (
     AugmentationSettings,
@@ -43,9 +43,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "results" / "multiview_arms"
 LARGE_YAW = 45.0
 START_STEPS, START_BATCH = 200, 48
-NO_LABELS = SupervisedWeights(
-    shape=0, strengths=0, rotation=0, translation=0, landmarks=0, dense_landmarks=0
-)
+NO_LABELS = SupervisedWeights(shape=0, strengths=0, rotation=0, translation=0, landmarks=0, dense_landmarks=0)
 COMMON = TrainSettings(
     network=NetworkSettings(backbone="resnet18", width=32, reduction=2),
     hybrid=HybridWeights(perceptual=0),  # saves a third of the time
@@ -65,16 +63,24 @@ COMMON = TrainSettings(
     pictures=4,
 )
 NOTHING = ConsistencyWeights(share=1.0, pixel=0, ssim=0, depth=0, epipolar=0)  # tuples, and no terms
-ARMS = {"without": NOTHING, "with": ConsistencyWeights(share=1.0)}
+ARMS = {
+    "without": NOTHING,
+    "strong": ConsistencyWeights(share=1.0, pixel=1.5, depth=0.02, epipolar=0.02),
+    "paper": ConsistencyWeights(share=1.0),
+}
 
 
 def train(name: str, settings: TrainSettings, files: TrainingFiles, model: MorphableModel) -> Path:
-    """Train, or go on; returns the weights."""
+    """Train, or go on; returns the weights of the last step (the best are chosen by labels)."""
     folder = FOLDER / name
     endings = ("network.safetensors", "metrics.csv", "faces.png", "summary.json")
     outputs = TrainingOutputs(*(folder / ending for ending in endings))
     train_coarse(files, model, "head", settings, folder / "run", outputs, choose_device("cpu"))
-    return folder / endings[0]
+    last = folder / "last.safetensors"
+    export_weights(
+        folder / "run" / "last.pth", load_network(outputs.weights, model, "head"), "head", last, {}
+    )
+    return last
 
 
 def start_settings(images: int) -> TrainSettings:
@@ -121,7 +127,7 @@ def judge(weights: Path, images: PackedShards, model: MorphableModel) -> pd.Data
 
 
 def dense_error(numbers, batch, spec, model, images) -> torch.Tensor:
-    """(B,) mean distance, px of the 224 crop, of the predicted surface's dense landmarks from the true ones."""
+    """(B,) mean distance, px of the 224 crop, of the surface's dense landmarks from the true ones."""
     vertices = torch.tensor(images.dense_vertices)
     part = model.subset(vertices)
     coefficients = coefficients_of(prediction_of(numbers, spec), spec, model)
@@ -139,8 +145,9 @@ def over_people(values: NDArray, people: NDArray) -> tuple[float, float]:
 
 
 def compare(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """One row per error and range of yaw: both arms, and their paired difference with its standard error."""
-    first = next(iter(tables.values()))
+    """One row per range of yaw and error: each arm, and its paired difference to `without` with its
+    standard error over people."""
+    first = tables["without"]
     ranges = {f"above {LARGE_YAW:.0f}": first["yaw"].abs() > LARGE_YAW}
     ranges |= {f"up to {LARGE_YAW:.0f}": ~next(iter(ranges.values()))}
     rows = []
@@ -150,8 +157,9 @@ def compare(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
             row = {"yaw": name, "error": error, "people": len(set(people)), "images": int(kept.sum())}
             for arm, table in tables.items():
                 row[arm] = over_people(table[error][kept].to_numpy(), people)[0]
-            change = (tables["with"][error] - tables["without"][error])[kept].to_numpy()
-            row["change"], row["standard error"] = over_people(change, people)
+                if arm != "without":
+                    change = (table[error] - first[error])[kept].to_numpy()
+                    row[f"{arm}: change"], row[f"{arm}: its error"] = over_people(change, people)
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -171,7 +179,7 @@ def main(steps: int, packed: Path, start: Path | None) -> None:
         weights = train(f"{arm}_{steps}", COMMON.model_copy(update=changed), files, model)
         tables[arm] = judge(weights, held_out, model)
         tables[arm].to_csv(FOLDER / f"{arm}_{steps}.csv", index=False)
-    print(compare(tables).to_string(index=False, float_format="%.3f"))
+        print(compare(tables).to_string(index=False, float_format="%.3f"), flush=True)
 
 
 def _shards(packed: Path) -> list[Path]:
