@@ -22,7 +22,12 @@ rule write_report:
                 f"people/{{set}}/reconstruct_person/{{shard}}{ending}", name
             )
         ],
-        exported_people=[],
+        exported_people=[
+            file
+            for name in plan.people
+            if "export_person" in plan.people_result(name)
+            for file in plan.shard_files(plan.people_result(name), name)
+        ],
     output:
         page=report(
             f"{RESULTS}/report.html",

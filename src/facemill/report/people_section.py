@@ -43,7 +43,7 @@ def person_card(page: Page, people: PeopleSetResults, row: Mapping[Any, Any]) ->
     card: dict[str, Any] = {
         "name": name,
         "figures": figures(row),
-        "left_out": left_out(photos),
+        "photos": listing(photos),
         "failed": None if row["status"] == OK else f"{row['status']}: {row['reason']}",
         "picture": None,
         "view": None,
@@ -81,14 +81,15 @@ def figures(row: Mapping[Any, Any]) -> list[tuple[str, str]]:
     return found
 
 
-def left_out(photos: pd.DataFrame) -> list[dict[str, str]]:
-    """The photos that the person is not made of, and why."""
-    rows = photos[~photos["used"].astype(bool)].fillna("")
-    return [
-        {"photo": str(row["photo"]), "why": str(row["left_out"]), "reason": str(row["left_out_reason"])}
-        for row in rows.to_dict("records")
-    ]
+def listing(photos: pd.DataFrame) -> list[dict[str, str]]:
+    """The photos of a person: which way each looks, and whether the person is made of it or why not."""
+    rows = []
+    for row in photos.to_dict("records"):
+        why = f"no: {row['left_out']}, {row['left_out_reason']}"
+        yaw = f"{row['yaw']:.0f}°" if _known(row.get("yaw")) else ""
+        rows.append({"photo": str(row["photo"]), "yaw": yaw, "state": "yes" if row["used"] else why})
+    return rows
 
 
 def _known(value: Any) -> bool:
-    return value is not None and math.isfinite(value)
+    return value is not None and bool(pd.notna(value)) and math.isfinite(value)

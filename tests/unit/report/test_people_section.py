@@ -28,13 +28,13 @@ def exported_folder(folder: Path) -> Path:
 def make_people(results: Path) -> tuple[list[Path], list[Path]]:
     """One set: somebody with a hostile name made of two of four photos, and somebody who was not made."""
     place = results / "people" / "family"
-    columns = ("photo", "person", "used", "left_out", "left_out_reason")
+    columns = ("photo", "person", "used", "left_out", "left_out_reason", "yaw")
     photos = [
-        ("one", HOSTILE, True, "", ""),
-        ("two", HOSTILE, True, "", ""),
-        ("three", HOSTILE, False, "other_person", HOSTILE_REASON),
-        ("four", HOSTILE, False, "duplicate", "a copy of one"),
-        ("five", "zoe", False, "no_face", "no face"),
+        ("one", HOSTILE, True, "", "", -12.3),
+        ("two", HOSTILE, True, "", "", 3.0),
+        ("three", HOSTILE, False, "other_person", HOSTILE_REASON, None),
+        ("four", HOSTILE, False, "duplicate", "a copy of one", None),
+        ("five", "zoe", False, "no_face", "no face", None),
     ]
     made = {"status": "ok", "reason": "", "photos": 4, "used": 2, "spread": 0.514}
     made |= {"landmark_error": 0.021, "landmark_error_single": 0.025}
@@ -65,11 +65,9 @@ def test_a_person_shows_figures_and_why_photos_were_left_out(tmp_path):
     assert texts[texts.index("photos used") + 1] == "2 of 4"
     assert texts[texts.index("spread of single photos") + 1] == "0.51 mm"
     assert texts[texts.index("landmark error") + 1] == "2.1 % (alone 2.5 %)"
-    at = texts.index("three")
-    assert texts[at + 1] == "other_person"
-    assert HOSTILE_REASON in texts
-    assert texts[texts.index("four") + 1] == "duplicate"
-    assert "one" not in texts
+    assert texts[texts.index("one") + 1 : texts.index("one") + 3] == ["-12°", "yes"]
+    assert texts[texts.index("three") + 1] == f"no: other_person, {HOSTILE_REASON}"
+    assert texts[texts.index("four") + 1] == "no: duplicate, a copy of one"
 
 
 def test_a_person_who_was_not_made_says_why(tmp_path):
