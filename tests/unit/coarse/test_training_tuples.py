@@ -1,5 +1,8 @@
 """Tuples of views: which there are, which a step sees, and a training that compares them."""
 
+import os
+import subprocess
+import sys
 from itertools import chain
 from pathlib import Path
 
@@ -7,23 +10,35 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
 from facemill.coarse.training import run as run_module
 from facemill.coarse.training.augmentation import alike_between_views, draw_augmentation
 from facemill.coarse.training.batches import PackedShards, View, batch_from, collate
 from facemill.coarse.training.objective import TrainingObjective
-from facemill.coarse.training.packing import save_packed
+from facemill.coarse.training.packing import pack_training, read_tuples, save_packed
 from facemill.coarse.training.train import TrainingFiles, train_coarse
 from facemill.coarse.training.tuples import TupleOrder, tuples_of_sittings, tuples_of_table
 from facemill.coarse.training_settings import (
     AugmentationSettings,
     ConsistencyWeights,
     HybridWeights,
+    PackSettings,
     TrainSettings,
 )
 from facemill.formats.checkpoints import read_pickled
+from facemill.models.files import save_model
 from facemill.runtime.errors import ConfigurationError, FormatError
-from unit.coarse.test_training_run import CPU, QUICK, losses_of, results, rows_of, toy_spec
+from facemill.runtime.tables import write_table
+from unit.coarse.test_training_run import (
+    CPU,
+    QUICK,
+    losses_of,
+    results,
+    rows_of,
+    toy_spec,
+    training_script,
+)
 from unit.coarse.training_toys import drawn_faces, packed_shard, with_blendshapes
 
 TUPLES = np.array([[0, 1, 2], [3, 4, 5], [-1, 6, 7], [8, 9, -1]])
@@ -80,6 +95,27 @@ def test_tuples_of_group_people_are_found_among_the_packed_photos():
     assert tuples.tolist() == [[1, 2, 0], [2, 0, -1]] and flags.tolist() == [2, 1]
     with pytest.raises(FormatError, match="no column flag"):
         tuples_of_table(["a"], table.drop(columns="flag"))
+
+
+def test_a_packed_shard_of_people_has_their_tuples(model, tmp_path: Path):
+    names = ["c", "a", "b"]
+    for name in names:
+        Image.new("RGB", (56, 56), (90, 80, 70)).save(tmp_path / f"{name}.png")
+        (tmp_path / "masks").mkdir(exist_ok=True)
+        Image.new("L", (56, 56), 255).save(tmp_path / "masks" / f"{name}.png")
+    table = pd.DataFrame({"photo": names, "status": "ok", "reason": "", "person": "p", "sitting": ""})
+    table["landmarks68"] = [np.full(136, 50.0)] * 3
+    tuples = pd.DataFrame({"source1": ["a"], "target": ["b"], "source2": ["c"], "flag": [1]})
+    write_table(tmp_path / "tuples.parquet", tuples)
+    settings, read = PackSettings(reduction=4), read_tuples(tmp_path / "tuples.parquet")
+    _, arrays = pack_training(table, tmp_path, tmp_path / "masks", model, settings, None, read, strict=True)
+    assert arrays["tuples"].tolist() == [[1, 2, 0]] and arrays["tuple_flags"].tolist() == [1]
+    assert read_tuples(None) is None
+    _, alone = pack_training(table, tmp_path, tmp_path / "masks", model, settings, strict=True)
+    assert alone["tuples"].shape == (0, 3)
+    (tmp_path / "packed").mkdir()
+    save_packed(tmp_path / "packed", arrays)
+    assert PackedShards([tmp_path / "packed"]).tuples()[0].tolist() == [[1, 2, 0]]
 
 
 def test_numbers_of_tuples_follow_the_images_that_are_kept(shards):
@@ -264,3 +300,18 @@ def test_trainings_that_cannot_have_tuples_are_named(model, shards, validation, 
         TrainSettings(batch=32, processes=2, consistency={"share": 0.3})
     assert TrainSettings(batch=32, consistency={"share": 0.9}).tuples_per_step == 10
     assert TrainSettings().tuples_per_step == 0
+
+
+@pytest.mark.slow
+def test_two_processes_compare_tuples_as_one(model, shards, validation, tmp_path: Path, repository: Path):
+    save_model(tmp_path / "model.npz", model)
+    script = training_script(tmp_path)
+    environment = {**os.environ, "PYTHONPATH": str(repository / "src"), "OMP_NUM_THREADS": "1"}
+    lists = ",".join(shards) + ";" + validation
+    for processes in (1, 2):
+        changed = {"processes": processes, "learning_rate": 1e-5, "batch": 8, "epochs": 2.0}
+        settings = SETTINGS.model_copy(update=changed).model_dump_json()
+        command = [sys.executable, str(script), settings, str(tmp_path), lists, str(processes)]
+        subprocess.run(command, check=True, env=environment, timeout=300)
+    one, two = losses_of(tmp_path / "run1"), losses_of(tmp_path / "run2")
+    np.testing.assert_allclose(two, one, rtol=1e-3)
