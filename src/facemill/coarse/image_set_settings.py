@@ -18,7 +18,7 @@ class ImageSetSettings(TrainSettings):
     augmentation: AugmentationSettings = AugmentationSettings(flip=0)
     batch: int = Field(25, ge=2, description="images per step: a multiple of `photos` (published: 5 sets)")
     learning_rate: float = Field(2e-5, gt=0, description="of Adam, at the start (published)")
-    epochs: float = Field(10.0, gt=0, description="passes over the people")
+    epochs: float = Field(10.0, gt=0, description="as many photos as so many passes over all")
 
     @model_validator(mode="after")
     def _makes_whole_sets(self) -> "ImageSetSettings":
