@@ -28,4 +28,6 @@ class ImageSetSettings(TrainSettings):
             )
         if self.augmentation.flip:
             raise ValueError("augmentation.flip: expected 0, as a mirrored photo shows another identity")
+        if self.consistency.share:
+            raise ValueError("consistency.share: expected 0: batches are made of sets, not of tuples")
         return self

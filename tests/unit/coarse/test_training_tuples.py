@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from facemill.coarse.image_set_settings import ImageSetSettings
 from facemill.coarse.training import run as run_module
 from facemill.coarse.training.augmentation import alike_between_views, draw_augmentation
 from facemill.coarse.training.batches import PackedShards, View, batch_from, collate
@@ -300,6 +301,8 @@ def test_trainings_that_cannot_have_tuples_are_named(model, shards, validation, 
         TrainSettings(batch=32, processes=2, consistency={"share": 0.3})
     assert TrainSettings(batch=32, consistency={"share": 0.9}).tuples_per_step == 10
     assert TrainSettings().tuples_per_step == 0
+    with pytest.raises(ValueError, match=r"consistency\.share: expected 0"):
+        ImageSetSettings(consistency={"share": 0.5})
 
 
 @pytest.mark.slow
