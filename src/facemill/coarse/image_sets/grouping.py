@@ -65,8 +65,8 @@ def group_people(
         The table, same rows and order, with `yaw`, `pitch`, `roll` (degrees, `head_angles_degrees`; NaN
         without a face), `likeness` (mean cosine of the descriptor with those of the other photos that are
         taken for the person's), `other_person` (bool), `used` (bool), `left_out` (the photo's own status,
-        `no_person`, `duplicate` or `other_person`; empty when used) and `left_out_reason`. And the tuples: see
-        `TUPLE_COLUMNS`; a person without a usable photo has a row without photos.
+        `no_person`, `duplicate` or `other_person`; empty when used) and `left_out_reason`. And the tuples:
+        see `TUPLE_COLUMNS`; a person without a usable photo has a row without photos.
     Raises:
         FormatError: a crop is missing or is none.
     """
