@@ -9,7 +9,7 @@ export PYTHONPATH := $(CURDIR)/src
 export OMP_WAIT_POLICY := passive
 
 # open3d loads these at import; a bare Debian has none of them.
-SYSTEM_LIBRARIES := libusb-1.0-0 libgl1 libgomp1
+SYSTEM_LIBRARIES := libusb-1.0-0 libgl1 libegl1 libgomp1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-slow test-browser lint bench envs config clean
