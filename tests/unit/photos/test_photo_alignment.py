@@ -37,6 +37,25 @@ def test_golden_values_of_the_examples(name):
     assert (alignment.left, alignment.top) == corner
 
 
+@pytest.mark.parametrize(
+    ("photo", "scale", "size", "corner"),
+    [((321, 341), 1.000263, (321, 341), (42, 40)), ((450, 360), 0.750084, (337, 270), (60, -5))],
+    ids=["vd006", "vd025"],
+)
+def test_golden_values_of_examples_whose_points_nobody_published(photo, scale, size, corner):
+    """Points that give the example's scale and corner give its other figures too."""
+    width, height = photo
+    towards = np.copysign(0.5, corner)  # the middle of what is truncated to the corner
+    middle = (np.array(corner) + towards - np.array(size) / 2 + 112) / scale
+    translation = np.array([width / 2, height / 2]) + middle * (1, -1)
+    upward = STANDARD_POINTS[:, :2] * (102 / scale) + translation
+    alignment = fit_alignment(upward * (1, -1) + (0, height - 1), width, height, SETTINGS)
+    assert alignment.scale == pytest.approx(scale, abs=6e-7)
+    assert np.allclose(alignment.translation, translation)
+    assert (alignment.width, alignment.height) == size
+    assert (alignment.left, alignment.top) == corner
+
+
 def test_the_crop_begins_above_the_photo_and_is_truncated_toward_zero():
     # Scale 0.75 by construction: t = (232.75, 216.25), so top = 135 - 112 + (180 - 216.25) 0.75 = -4.19 -> -4
     points = STANDARD_POINTS[:, :2] * (102 / 0.75) + (232.75, 216.25)
