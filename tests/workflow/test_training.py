@@ -39,7 +39,9 @@ def test_the_demo_is_planned_with_its_training_and_plain_snakemake_without(tmp_p
     configuration = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
     run = run_snakemake(tmp_path, configuration, "--dry-run")
     assert run.code == 0, run.output[-2000:]
-    assert run.jobs["train_coarse"] == run.jobs["pack_training"] == run.jobs["reconstruct_coarse"] == 1
+    assert run.jobs["train_coarse"] == run.jobs["pack_training"] == 1
+    assert run.jobs["reconstruct_person"] == run.jobs["export_person"] == 2
+    assert run.jobs["reconstruct_coarse"] == 3  # the portraits, and two sets of people
     run = run_snakemake(tmp_path, {"run": "demo"}, "--dry-run")
     assert run.code == 0 and run.jobs["reconstruct_coarse"] == 1
     assert not {"train_coarse", "pack_training"} & set(run.jobs)
@@ -53,7 +55,7 @@ def test_the_demo_tunes_on_its_two_portraits_and_shows_it(tmp_path):
     save_network(tmp_path / "start.safetensors", network, "head")
     training = configuration["train_coarse"]
     training |= {"start": "start.safetensors", "epochs": 4, "network": {**training["network"], "width": 8}}
-    configuration["export_limit"] = 0
+    configuration |= {"export_limit": 0, "people": {}, "synthesis": {}}
     configuration["photos"] = {"portraits": {"folder": str(ROOT / "resources" / "photos")}}
     run = run_snakemake(tmp_path, configuration, "results/demo/report.html")
     assert run.code == 0, run.output[-3000:]
@@ -74,7 +76,7 @@ def test_an_unknown_training_set_is_named(tmp_path):
     configuration = {"photos": {}, "train_coarse": {"train": ["portraits"]}}
     run = run_snakemake(tmp_path, configuration, "--dry-run", f"results/demo/{WEIGHTS}")
     assert run.code != 0
-    assert "train_coarse names portraits" in run.output
+    assert "a training names portraits" in run.output
 
 
 @pytest.mark.slow
