@@ -1,14 +1,13 @@
 """Photo stages: processor time per photo of the whole chain, against what it cannot avoid.
 
 The peer is one full decoding of each photo by Pillow plus the time inside dlib's own calls, measured in the
-same run; loading the models and OpenCV, which decodes large PNGs (once per shard), has rows of its own. (Two
-stages need the pixels: a PNG is decoded whole and then down to the crop's last row, a large JPEG twice at a
-smaller scale, for less than one full decoding.)
+same run; loading the models (once per shard) is a row of its own. (Two stages need the pixels: a PNG is
+decoded whole and then down to the crop's last row, a large JPEG twice at a smaller scale, for less than one
+full decoding.)
 
     python tests/benchmarks/run_all.py photos
 """
 
-import importlib
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -39,7 +38,7 @@ from facemill.runtime.tables import OK
 STAGES = ("index_photos", "detect_faces", "align_faces", "detect_landmarks", "segment_skin")
 ROUNDS = 3
 COPIES = 64  # a quarter of a shard's default: what a stage does once per shard must not count as per photo
-LARGE_COPIES = 6
+LARGE_COPIES = 3
 PLANNED = 100_000
 
 
@@ -173,15 +172,6 @@ def measure_plan() -> list[dict]:
     return rows
 
 
-def measure_import() -> dict:
-    """The row of loading OpenCV, before anything else in this process needs it."""
-    start = time.process_time()
-    importlib.import_module("cv2")
-    seconds = time.process_time() - start
-    name = "loading OpenCV, per shard with a large PNG"
-    return {"name": name, "value": 1000 * seconds, "unit": "ms", "peer": "", "ratio": None}
-
-
 def run() -> list[dict]:
     """Measure the chain on JPEG, PNG and 12-megapixel copies of a portrait, and the plan of a large set."""
     portrait = Image.fromarray(data.astronaut())
@@ -192,7 +182,7 @@ def run() -> list[dict]:
         ("12-megapixel JPEG", large, "jpg", LARGE_COPIES),
         ("12-megapixel PNG", large, "png", LARGE_COPIES),
     ]
-    rows: list[dict] = [measure_import()]
+    rows: list[dict] = []
     for label, image, suffix, copies in kinds:
         with tempfile.TemporaryDirectory() as folder:
             first = Path(folder, f"0.{suffix}")

@@ -18,8 +18,6 @@ from facemill.runtime.errors import PhotoError
 
 BACKGROUND = 255  # transparent photos are laid on white, as viewers and printers do
 _ORIENTATION_TAG = int(ExifTags.Base.Orientation)
-_LARGE = 2**21  # pixels from which on OpenCV decodes PNGs
-_OPENCV_SHARE = 0.7  # of the rows of a PNG: what Pillow decodes in the time in which OpenCV decodes all
 _TRANSPOSED = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 
 
@@ -90,11 +88,12 @@ def read_photo(
         if upper_rows is not None and orientation == 1:
             _stop_after(image, upper_rows)
         try:
-            rgb = _large_png(Path(path), image, upper_rows) or _rgb(_loaded(image))
-        except (MemoryError, PhotoError):
+            image.load()
+        except MemoryError:
             raise
         except Exception as error:  # decoders raise almost anything on damaged data
             raise PhotoError("unreadable", f"damaged image data: {_first_line(error)}") from error
+        rgb = _rgb(image)
         further = max(1, max(rgb.size) // min_side) if min_side is not None else 1
         pixels = np.asarray(rgb.reduce(further) if further > 1 else rgb)
     reduction *= further
@@ -203,30 +202,6 @@ def _draft(image: Image.Image, min_side: int) -> int:
     wanted = (max(1, width * min_side // longer), max(1, height * min_side // longer))
     draft = image.draft(None, wanted)
     return 1 if draft is None else round(width / draft[1][2])
-
-
-def _loaded(image: Image.Image) -> Image.Image:
-    image.load()
-    return image
-
-
-def _large_png(path: Path, image: Image.Image, upper_rows: int | None) -> Image.Image | None:
-    """A large plain PNG, decoded by OpenCV: the same pixels in 0.7 times Pillow's time.
-
-    None where Pillow is to decode: other files, damaged ones (it says what is wrong), and those of which so
-    few rows are needed that Pillow, which can stop there, is faster.
-    """
-    plain = image.format == "PNG" and image.mode == "RGB" and "transparency" not in image.info
-    few_rows = upper_rows is not None and upper_rows < _OPENCV_SHARE * image.height
-    if not plain or few_rows or image.width * image.height < _LARGE or getattr(image, "n_frames", 1) > 1:
-        return None
-    import cv2  # a third of a second, which only large photos are worth
-
-    stored = np.frombuffer(path.read_bytes(), dtype=np.uint8)
-    pixels = cv2.imdecode(stored, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
-    if pixels is None or pixels.shape != (image.height, image.width, 3):
-        return None
-    return Image.fromarray(pixels)
 
 
 def _stop_after(image: Image.Image, rows: int) -> None:

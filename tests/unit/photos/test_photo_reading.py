@@ -3,14 +3,11 @@
 import struct
 import zlib
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
-from PIL.PngImagePlugin import PngInfo
 
 from facemill.geometry.image import transform_points
-from facemill.photos import reading
 from facemill.photos.reading import read_header, read_photo, read_photo_of
 from facemill.runtime.errors import PhotoError
 
@@ -185,49 +182,3 @@ def test_other_photos_are_decoded_whole(tmp_path):
     for name in ("turned.png", "photo.jpg", "photo.bmp", "interlaced.png"):
         upper = read_photo(tmp_path / name, upper_rows=9)
         np.testing.assert_array_equal(upper.pixels, read_photo(tmp_path / name).pixels)
-
-
-def written_png(path, kind: str) -> None:
-    """A PNG of `RANDOM` with something that decoders could treat in different ways."""
-    image, information = Image.fromarray(RANDOM), PngInfo()
-    if kind == "gamma":
-        information.add(b"gAMA", struct.pack(">I", 100_000))
-    if kind == "turned":
-        return with_orientation(image, path, 6)
-    transparent = {"transparency": tuple(map(int, RANDOM[0, 0]))} if kind == "transparent" else {}
-    modes = {"grey": "L", "palette": "P", "alpha": "RGBA"}
-    image.convert(modes.get(kind, "RGB")).save(path, pnginfo=information, **transparent)
-
-
-@pytest.mark.parametrize("kind", ["plain", "gamma", "turned", "transparent", "grey", "palette", "alpha"])
-@pytest.mark.parametrize("rows", [None, 5, 30])
-def test_large_pngs_have_the_pixels_of_small_ones(tmp_path, monkeypatch, kind, rows):
-    path = tmp_path / "photo.png"
-    written_png(path, kind)
-    as_small = read_photo(path, upper_rows=rows).pixels
-    monkeypatch.setattr(reading, "_LARGE", 0)
-    decoded = []
-    monkeypatch.setattr(cv2, "imdecode", lambda *a, of=cv2.imdecode: decoded.append(1) or of(*a))
-    as_large = read_photo(path, upper_rows=rows).pixels
-    right = 37 if rows is None or kind == "turned" else rows
-    assert (as_large[:right] == as_small[:right]).all()
-    assert bool(decoded) == (kind in ("plain", "gamma", "turned") and rows != 5)
-
-
-@pytest.mark.parametrize("damage", ["cut", "flipped"])
-def test_a_damaged_large_png_has_the_reason_of_a_small_one(tmp_path, monkeypatch, damage):
-    path = tmp_path / "photo.png"
-    written_png(path, "plain")
-    content = bytearray(path.read_bytes())
-    if damage == "cut":
-        del content[len(content) // 2 :]
-    else:
-        content[len(content) // 2] ^= 255
-    path.write_bytes(content)
-    reasons = []
-    for large in (2**21, 0):
-        monkeypatch.setattr(reading, "_LARGE", large)
-        with pytest.raises(PhotoError) as error:
-            read_photo(path)
-        reasons.append(str(error.value))
-    assert reasons[0] == reasons[1]
