@@ -49,12 +49,27 @@ SCORES = {
     "reconstruct_coarse": QUICK_FIT,
     "evaluate_now": {"heat_maps": 1, "draws": 20},
 }
+PEOPLE = {
+    **SYNTHETIC,
+    "synthesis": {
+        "photos": {
+            "album": {
+                "split": "test", "first": 42, "identities": 1, "photos_per_identity": 2,
+                "views_per_sitting": 2, "framing": "portrait", "size": 400, "labels": False,
+            }
+        }
+    },
+    "people": {"album": {"photos": "synthesis.photos.album"}},
+    "reconstruct_coarse": QUICK_FIT,
+    "reconstruct_person": {"levels": [{"reduction": 4, "steps": 3}]},
+}  # fmt: skip
 # What is run, and the files that are asked for; none: all that the configuration lists.
 RUNS = {
     "demo": (DEMO, ()),
     "photos": (PHOTOS, (f"results/{RUN}/synthesis/photos/crops/contact_sheet.png",)),
     "captures": (CAPTURES, (f"results/{RUN}/synthesis/captures/rig/synthesize_captures/imgs/0",)),
     "scores": (SCORES, ()),
+    "people": (PEOPLE, ()),
 }
 KILLS = [("demo", rule, delay) for rule in DEMO_RULES for delay in (0.0, 1.5)] + [
     ("photos", "synthesize_photos", 9.0),
@@ -65,6 +80,9 @@ KILLS = [("demo", rule, delay) for rule in DEMO_RULES for delay in (0.0, 1.5)] +
     ("scores", "export_now", 1.5),
     ("scores", "evaluate_now", 1.5),
     ("scores", "compare_methods", 0.0),
+    ("people", "group_people", 1.5),
+    ("people", "reconstruct_person", 3.0),
+    ("people", "export_person", 3.0),
 ]
 
 
