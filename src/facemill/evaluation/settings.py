@@ -38,7 +38,8 @@ class NowTask(Settings):
         default="photo",
         description="Of our own predictions: the identity of each photo; subject: the mean over all "
         "reconstructed photos of its subject; person: what reconstruct_person finds for the subject, "
-        "start_…: what it can start from (several photos know more than one; no NoW figure of a single-photo method).",
+        "start_…: what it can start from (several photos know more than one; no NoW figure of a "
+        "single-photo method).",
     )
     shard_size: int = Field(
         default=64, ge=1, description="Pictures per shard (one job each) when the predictions are our own."
