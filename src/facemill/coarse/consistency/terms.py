@@ -43,7 +43,7 @@ def depth_distance(one: Tensor, other: Tensor, attention: Tensor) -> Tensor:
     Both depths (B, H, W) are of the SAME surface points in the SAME camera's frame: what the source's shape
     has at a pixel, and where the target's shape lies there. MGCNet's code compares the source's depth in its
     own camera with the target's in the target camera, after one factor that makes the means equal; of a
-    turned head these differ although nothing is wrong (its authors note "TODO: bug" there).
+    turned head these differ although nothing is wrong (a comment of its authors admits the fault).
     """
     weights = attention.flatten(1)
     return (weights * (one - other).abs().flatten(1)).sum(1) / weights.sum(1).clamp(min=1)
