@@ -60,3 +60,30 @@ def ict_folder(_ict_facekit) -> Path:
 def ict(_ict_facekit):
     """What the files of `ict_folder` say, a `stand_ins.ict_facekit.IctStandIn`."""
     return _ict_facekit[1]
+
+
+@pytest.fixture(scope="session")
+def toy_model():
+    """3321 vertices, 6 identity, 4 expression and 3 albedo coefficients, float64."""
+    from stand_ins.toy_model import make_toy_model  # loads torch: only for the tests that ask
+
+    return make_toy_model()
+
+
+@pytest.fixture(scope="session")
+def head_model():
+    """The shipped head, float32."""
+    from facemill.models.head import load_head
+
+    return load_head(ROOT / "resources" / "models" / "head.npz")
+
+
+@pytest.fixture(scope="session")
+def one_thread():
+    """Torch on one thread: threads cost more than they bring at the size of tests."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from facemill.coarse.crops import read_crop
-from facemill.coarse.decode import FaceDecoder
-from facemill.coarse.landmark_offsets import landmark_offsets
 from facemill.coarse.reconstruct import reconstruct_coarse
 from facemill.coarse.settings import CoarseSettings
+from facemill.faces.crops import read_crop
+from facemill.faces.decode import FaceDecoder
+from facemill.faces.landmark_offsets import landmark_offsets
 from facemill.geometry.camera import DEEP3D_SIZE, Camera, deep3d_crop_camera
 from facemill.models.coefficients import Coefficients
 from facemill.models.head import load_head

@@ -12,11 +12,11 @@ from PIL import Image
 from torch import Tensor
 
 from facemill.coarse.consistency.stage import FaceViews
-from facemill.coarse.crop_camera import cameras_of_heads
 from facemill.coarse.networks.coarse_network import prediction_of, spec_for
 from facemill.coarse.training.batches import PackedShards, TrainingBatch, View, batch_from, collate
 from facemill.coarse.training.objective import TrainingObjective
 from facemill.coarse.training_settings import ConsistencyWeights, HybridWeights, TrainSettings
+from facemill.faces.crop_camera import cameras_of_heads
 from facemill.models.head import load_head
 
 ROOT = Path(__file__).resolve().parents[2]

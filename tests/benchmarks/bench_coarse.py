@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from facemill.coarse.decode import FaceDecoder
 from facemill.coarse.fitting import Fitter
 from facemill.coarse.photometric_stage import FacePhotos, PhotometricStage, reduced
 from facemill.coarse.settings import CoarseSettings
+from facemill.faces.decode import FaceDecoder
 from facemill.models.coefficients import Coefficients, neutral_coefficients
 from facemill.models.head import load_head
 from facemill.models.morphable import MorphableModel

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from facemill.coarse.crops import read_crop
 from facemill.coarse.image_sets.likeness import describe_faces, find_majority
 from facemill.coarse.networks.identity_network import load_identity
+from facemill.faces.crops import read_crop
 from facemill.runtime.tables import OK, read_table
 
 ROOT = Path(__file__).resolve().parents[2]

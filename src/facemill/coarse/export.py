@@ -14,12 +14,12 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from facemill.coarse import pictures
-from facemill.coarse.crop_camera import crop_camera
-from facemill.coarse.decode import FaceDecoder
 from facemill.coarse.export_settings import ExportSettings
-from facemill.coarse.face_texture import Atlas, face_texture, prepare_atlas
-from facemill.coarse.posed_face import PosedFace, pose_face
+from facemill.faces import pictures
+from facemill.faces.crop_camera import crop_camera
+from facemill.faces.decode import FaceDecoder
+from facemill.faces.face_texture import Atlas, face_texture, prepare_atlas
+from facemill.faces.posed_face import PosedFace, pose_face
 from facemill.formats.deep3d import Deep3DCoefficients, write_deep3d
 from facemill.formats.meshes import write_glb, write_obj
 from facemill.geometry.camera import Camera

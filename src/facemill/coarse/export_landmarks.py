@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from facemill.coarse.crop_camera import crop_camera
-from facemill.coarse.decode import FaceDecoder
 from facemill.coarse.export_now import ReconstructedShard
-from facemill.coarse.landmark_offsets import landmark_offsets
+from facemill.faces.crop_camera import crop_camera
+from facemill.faces.decode import FaceDecoder
+from facemill.faces.landmark_offsets import landmark_offsets
 from facemill.formats.landmarks import write_points_text
 from facemill.formats.now_predictions import write_prediction_table
 from facemill.geometry.image import transform_points

@@ -11,14 +11,14 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from facemill.coarse.decode import FaceDecoder
 from facemill.coarse.expression_space import expression_space
-from facemill.coarse.landmark_offsets import landmark_offsets
 from facemill.coarse.landmark_stage import DenseLandmarks, LandmarkStage
 from facemill.coarse.losses.landmark import landmark_error
 from facemill.coarse.losses.objective import CoarseTarget
 from facemill.coarse.photometric_stage import FacePhotos, PhotometricStage, rendered_vertices
 from facemill.coarse.settings import CoarseSettings, PhotometricStageSettings
+from facemill.faces.decode import FaceDecoder
+from facemill.faces.landmark_offsets import landmark_offsets
 from facemill.geometry.camera import DEEP3D_DISTANCE, DEEP3D_SIZE, deep3d_crop_camera
 from facemill.models.coefficients import Coefficients, neutral_coefficients
 from facemill.models.morphable import MorphableModel

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from facemill.coarse.decode import mean_face, project_landmarks
 from facemill.coarse.expression_space import ExpressionSpace
 from facemill.coarse.losses.landmark import INNER_MOUTH
 from facemill.coarse.settings import LandmarkStageSettings
+from facemill.faces.decode import mean_face, project_landmarks
 from facemill.geometry.camera import Camera, project_camera_points
 from facemill.geometry.normal_equations import solve_arrow, solve_positive_definite
 from facemill.geometry.rotation import (

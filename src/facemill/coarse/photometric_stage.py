@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from facemill.coarse.appearance import AppearanceSamples, AppearanceSolver
-from facemill.coarse.decode import DecodedFaces, FaceDecoder, mean_face
 from facemill.coarse.expression_space import ExpressionSpace
 from facemill.coarse.losses.objective import CoarsePrediction, CoarseTarget, LossTerms, coarse_objective
 from facemill.coarse.losses.photometric import photometric_distance, pixel_confidence
 from facemill.coarse.settings import CoarseWeights, PhotometricStageSettings
+from facemill.faces.decode import DecodedFaces, FaceDecoder, mean_face
 from facemill.geometry.camera import DEEP3D_DISTANCE, DEEP3D_SIZE, deep3d_crop_camera
 from facemill.models.coefficients import Coefficients
 from facemill.models.morphable import MorphableModel

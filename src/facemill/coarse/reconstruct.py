@@ -14,12 +14,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from facemill.coarse.crop_camera import CAMERA_DISTANCE
-from facemill.coarse.crops import read_crop, read_mask
 from facemill.coarse.fitting import FitResult, Fitter
 from facemill.coarse.landmark_stage import DenseLandmarks
 from facemill.coarse.networks.predictor import Predictor, load_predictor
 from facemill.coarse.settings import CoarseSettings
+from facemill.faces.crop_camera import CAMERA_DISTANCE
+from facemill.faces.crops import read_crop, read_mask
 from facemill.models.coefficients import Coefficients, neutral_coefficients
 from facemill.models.morphable import MorphableModel
 from facemill.runtime.errors import ConfigurationError

@@ -3,10 +3,10 @@
 import torch
 from torch import nn
 
-from facemill.coarse.decode import FaceDecoder
 from facemill.coarse.networks.coarse_network import CoarseNetwork, prediction_of, spec_for
 from facemill.coarse.networks.dense_head import DenseHead, dense_landmarks_of
 from facemill.coarse.networks.files import load_network, save_deep3d, save_network
+from facemill.faces.decode import FaceDecoder
 from facemill.models.coefficients import neutral_coefficients
 
 

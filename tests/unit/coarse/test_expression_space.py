@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from facemill.coarse.decode import FaceDecoder
 from facemill.coarse.expression_space import expression_space, whole_expression_space
 from facemill.coarse.landmark_stage import LandmarkStage
 from facemill.coarse.photometric_stage import FacePhotos, PhotometricStage
@@ -15,6 +14,7 @@ from facemill.coarse.settings import (
     LandmarkStageSettings,
     PhotometricStageSettings,
 )
+from facemill.faces.decode import FaceDecoder
 from facemill.geometry.camera import deep3d_crop_camera
 from facemill.models.coefficients import neutral_coefficients
 

@@ -9,7 +9,6 @@ import pytest
 import torch
 from PIL import Image
 
-from facemill.coarse.decode import FaceDecoder
 from facemill.coarse.networks.coarse_network import CoarseNetwork, prediction_of, unknowns_of
 from facemill.coarse.networks.files import load_network, save_network
 from facemill.coarse.training import objective as objective_module
@@ -18,6 +17,7 @@ from facemill.coarse.training.labels import label_maker
 from facemill.coarse.training.run import TrainingError
 from facemill.coarse.training.train import TrainingFiles, train_coarse
 from facemill.coarse.training_settings import AugmentationSettings, HybridWeights
+from facemill.faces.decode import FaceDecoder
 from unit.coarse.test_training_run import CPU, NETWORK, QUICK, results, toy_spec
 from unit.coarse.training_toys import packed_shard, with_blendshapes
 

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from facemill.coarse.decode import FaceDecoder
 from facemill.coarse.grouping_settings import GroupSettings
 from facemill.coarse.image_sets.duplicates import find_duplicates
 from facemill.coarse.image_sets.grouping import TUPLE_COLUMNS, group_people
 from facemill.coarse.image_sets.likeness import find_majority
 from facemill.coarse.image_sets.tuples import View, form_tuples
 from facemill.coarse.image_sets.view_overlap import overlap_of, view_face
+from facemill.faces.decode import FaceDecoder
 from facemill.geometry.camera import deep3d_crop_camera
 from facemill.geometry.rotation import matrix_from_euler_deep3d
 from facemill.models.coefficients import neutral_coefficients

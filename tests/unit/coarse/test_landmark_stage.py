@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from facemill.coarse.decode import FaceDecoder
 from facemill.coarse.expression_space import expression_space
 from facemill.coarse.landmark_stage import DenseLandmarks, LandmarkStage, _Prior, _shape_jacobian, _State
 from facemill.coarse.settings import LandmarkStageSettings
+from facemill.faces.decode import FaceDecoder
 from facemill.geometry.camera import deep3d_crop_camera, project_camera_points
 from facemill.geometry.rotation import matrix_from_axis_angle, matrix_from_euler_deep3d
 from facemill.models.coefficients import Coefficients, neutral_coefficients

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from facemill.coarse.decode import FaceDecoder
 from facemill.coarse.expression_space import expression_space
 from facemill.coarse.landmark_stage import LandmarkStage, PersonStart
 from facemill.coarse.photometric_stage import FacePhotos, PhotometricStage
 from facemill.coarse.settings import FITTING_WEIGHTS, LandmarkStageSettings
+from facemill.faces.decode import FaceDecoder
 from facemill.geometry.camera import deep3d_crop_camera
 from facemill.models.coefficients import neutral_coefficients
 from facemill.rendering.rasterize import interpolate, rasterize

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from facemill.coarse.decode import FaceDecoder
 from facemill.coarse.image_sets.person_settings import PersonSettings
 from facemill.coarse.image_sets.reconstruct import reconstruct_person
 from facemill.coarse.networks.coarse_network import CoarseNetwork, spec_for
@@ -13,6 +12,7 @@ from facemill.coarse.networks.dense_head import CENTRE, PIXELS_PER_UNIT
 from facemill.coarse.networks.files import load_network, save_network
 from facemill.coarse.reconstruct import reconstruct_coarse
 from facemill.coarse.settings import CoarseSettings
+from facemill.faces.decode import FaceDecoder
 from facemill.geometry.camera import deep3d_crop_camera, project_camera_points
 from facemill.models.coefficients import Coefficients
 from facemill.runtime.digests import file_digest

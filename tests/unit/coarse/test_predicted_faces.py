@@ -7,7 +7,6 @@ import torch
 from PIL import Image
 from pydantic import ValidationError
 
-from facemill.coarse.decode import FaceDecoder
 from facemill.coarse.fitting import Fitter
 from facemill.coarse.networks.coarse_network import CoarseNetwork, spec_for
 from facemill.coarse.networks.dense_head import CENTRE, PIXELS_PER_UNIT
@@ -15,6 +14,7 @@ from facemill.coarse.networks.files import save_network
 from facemill.coarse.networks.predictor import Predictor
 from facemill.coarse.reconstruct import reconstruct_coarse
 from facemill.coarse.settings import CoarseSettings, FittingLevel, PhotometricStageSettings
+from facemill.faces.decode import FaceDecoder
 from facemill.geometry.camera import deep3d_crop_camera, project_camera_points
 from facemill.models.coefficients import Coefficients
 from facemill.rendering.rasterize import interpolate, rasterize

@@ -7,10 +7,10 @@ import torch
 from PIL import Image
 
 from facemill.coarse import reconstruct
-from facemill.coarse.decode import FaceDecoder
 from facemill.coarse.fitting import Fitter
 from facemill.coarse.reconstruct import reconstruct_coarse
 from facemill.coarse.settings import CoarseSettings, FittingLevel, PhotometricStageSettings
+from facemill.faces.decode import FaceDecoder
 from facemill.models.coefficients import neutral_coefficients
 from facemill.rendering.rasterize import interpolate, rasterize
 from facemill.runtime.files import load_arrays, save_arrays

@@ -6,7 +6,6 @@ import pytest
 import torch
 from PIL import Image
 
-from facemill.coarse.decode import FaceDecoder
 from facemill.coarse.image_sets import reconstruct
 from facemill.coarse.image_sets.aggregate import photo_weights, weighted_mean
 from facemill.coarse.image_sets.choice import choose_photos
@@ -15,6 +14,7 @@ from facemill.coarse.image_sets.person_settings import PersonSettings
 from facemill.coarse.image_sets.reconstruct import reconstruct_person
 from facemill.coarse.reconstruct import reconstruct_coarse
 from facemill.coarse.settings import CoarseSettings, FittingLevel, PhotometricStageSettings
+from facemill.faces.decode import FaceDecoder
 from facemill.models.coefficients import Coefficients
 from facemill.rendering.rasterize import interpolate, rasterize
 from facemill.runtime.errors import ConfigurationError, FormatError

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from facemill.coarse.decode import FaceDecoder
 from facemill.coarse.training.augmentation import (
     MIRRORED_68,
     Augmentation,
@@ -22,6 +21,7 @@ from facemill.coarse.training.labels import (
     scored_vertices,
 )
 from facemill.coarse.training_settings import AugmentationSettings
+from facemill.faces.decode import FaceDecoder
 from facemill.geometry.camera import Camera, deep3d_crop_camera, project
 from facemill.geometry.rotation import matrix_from_euler_deep3d
 from facemill.models.coefficients import Coefficients

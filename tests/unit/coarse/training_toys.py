@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from facemill.coarse.decode import FaceDecoder
 from facemill.coarse.expression_space import whole_expression_space
 from facemill.coarse.training.labels import WHOLLY, label_maker
 from facemill.coarse.training.packing import save_packed
+from facemill.faces.decode import FaceDecoder
 from facemill.geometry.camera import deep3d_crop_camera, project_camera_points
 from facemill.models.coefficients import Coefficients
 from facemill.models.morphable import LinearModel

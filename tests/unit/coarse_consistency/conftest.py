@@ -12,18 +12,15 @@ from facemill.geometry.camera import Camera, deep3d_crop_camera, project
 from facemill.geometry.rotation import matrix_from_euler_deep3d
 from facemill.models.morphable import LinearModel
 from facemill.rendering.rasterize import interpolate, rasterize
-from unit.coarse.conftest import make_toy_model
+from stand_ins.toy_model import make_toy_model
 
 SIDE = 112
 EVERY_TERM = ConsistencyWeights(share=1.0, pixel=1.0, ssim=1.0, depth=1.0, epipolar=1.0)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+def _one_thread(one_thread):
     yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -15,8 +15,8 @@ from facemill.coarse.consistency.terms import (
     structural_distance,
 )
 from facemill.coarse.consistency.view_synthesis import source_from_target, surface_depth, synthesise_view
-from facemill.coarse.decode import mean_face
 from facemill.coarse.training_settings import ConsistencyWeights
+from facemill.faces.decode import mean_face
 from facemill.geometry.camera import Camera, project
 from facemill.geometry.rotation import matrix_from_euler_deep3d, matrix_from_euler_mgcnet
 from unit.coarse_consistency.conftest import (

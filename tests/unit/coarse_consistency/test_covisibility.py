@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from facemill.coarse.consistency.covisibility import covisible_pixels, seen_vertices
 from facemill.coarse.consistency.stage import ConsistencyStage
-from facemill.coarse.decode import mean_face
+from facemill.faces.decode import mean_face
 from facemill.geometry.camera import Camera, inverse_intrinsics
 from facemill.rendering.rasterize import rasterize
 from unit.coarse_consistency.conftest import EVERY_TERM, head_camera, make_stage, stacked, views_of

@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 import torch
 
-from facemill.coarse.decode import FaceDecoder
 from facemill.coarse.export_landmarks import export_landmarks
 from facemill.coarse.export_now import ReconstructedShard
-from facemill.coarse.landmark_offsets import landmark_offsets
 from facemill.evaluation.landmarks import evaluate_landmarks
 from facemill.evaluation.settings import LandmarkTask
+from facemill.faces.decode import FaceDecoder
+from facemill.faces.landmark_offsets import landmark_offsets
 from facemill.formats.landmarks import read_points_text, write_pts
 from facemill.models.coefficients import neutral_coefficients
 from facemill.models.head import load_head

@@ -9,10 +9,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 from scipy import sparse
 
-from facemill.coarse import pictures
-from facemill.coarse.decode import FaceDecoder
-from facemill.coarse.face_texture import continued_ratio, face_window, photo_share, without_tint
-from facemill.coarse.posed_face import pose_face
+from facemill.faces import pictures
+from facemill.faces.decode import FaceDecoder
+from facemill.faces.face_texture import continued_ratio, face_window, photo_share, without_tint
+from facemill.faces.posed_face import pose_face
 from facemill.geometry.camera import project
 from facemill.geometry.image import resizing, transform_points
 from facemill.models.coefficients import Coefficients, neutral_coefficients

@@ -14,15 +14,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from facemill.coarse.crop_camera import crop_camera
-from facemill.coarse.crops import read_crop
-from facemill.coarse.decode import FaceDecoder
 from facemill.coarse.grouping_settings import GroupSettings
 from facemill.coarse.image_sets.duplicates import find_duplicates
 from facemill.coarse.image_sets.likeness import describe_faces, find_majority
 from facemill.coarse.image_sets.tuples import View, ViewTuple, form_tuples
 from facemill.coarse.image_sets.view_overlap import FaceView, overlap_of, view_face
 from facemill.coarse.networks.identity_network import IdentityNetwork
+from facemill.faces.crop_camera import crop_camera
+from facemill.faces.crops import read_crop
+from facemill.faces.decode import FaceDecoder
 from facemill.geometry.rotation import head_angles_degrees, matrix_from_euler_deep3d
 from facemill.models.coefficients import Coefficients
 from facemill.models.morphable import MorphableModel

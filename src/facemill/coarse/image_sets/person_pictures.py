@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facemill.coarse.export_settings import ExportPersonSettings
-from facemill.coarse.pictures import turned_views
-from facemill.coarse.posed_face import PosedFace
+from facemill.faces.pictures import turned_views
+from facemill.faces.posed_face import PosedFace
 from facemill.geometry.image import resize
 from facemill.models.topology import Topology
 

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from facemill.coarse.face_texture import (
+from facemill.faces.face_texture import (
     DARKEST,
     Atlas,
     at_vertices,
@@ -28,7 +28,7 @@ from facemill.coarse.face_texture import (
     photo_share,
     smoothstep,
 )
-from facemill.coarse.posed_face import PosedFace
+from facemill.faces.posed_face import PosedFace
 from facemill.rendering.lighting import irradiance
 
 #: Power of a texel's weight: near 1 neighbouring photos blur into each other, far above it seams show.

@@ -15,8 +15,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from facemill.coarse.crop_camera import CAMERA_DISTANCE
-from facemill.coarse.crops import read_crop, read_mask
 from facemill.coarse.fitting import FitResult, Fitter
 from facemill.coarse.image_sets.aggregate import Baseline, photo_weights, weighted_mean
 from facemill.coarse.image_sets.choice import choose_photos
@@ -27,6 +25,8 @@ from facemill.coarse.networks.confidence_network import ConfidencePredictor, loa
 from facemill.coarse.networks.files import load_network
 from facemill.coarse.networks.predictor import load_predictor
 from facemill.coarse.settings import CoarseSettings
+from facemill.faces.crop_camera import CAMERA_DISTANCE
+from facemill.faces.crops import read_crop, read_mask
 from facemill.models.coefficients import Coefficients
 from facemill.models.morphable import MorphableModel
 from facemill.runtime.digests import file_digest

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from facemill.coarse.crops import read_crop, read_mask
+from facemill.faces.crops import read_crop, read_mask
 from facemill.formats.mgcnet import (
     SIDE,
     TEMPLATE,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from facemill.coarse.consistency.covisibility import covisible_pixels, seen_vertices
-from facemill.coarse.decode import FaceDecoder
+from facemill.faces.decode import FaceDecoder
 from facemill.geometry.camera import DEEP3D_SIZE
 from facemill.models.coefficients import Coefficients
 from facemill.rendering.fragments import Fragments

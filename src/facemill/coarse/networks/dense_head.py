@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from facemill.coarse.decode import mean_face
+from facemill.faces.decode import mean_face
 from facemill.geometry.camera import DEEP3D_SIZE, deep3d_crop_camera, project
 from facemill.models.morphable import MorphableModel
 

@@ -9,8 +9,8 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from facemill.coarse.decode import mean_face
 from facemill.coarse.losses.supervised import ShapeForm, shape_form
+from facemill.faces.decode import mean_face
 from facemill.geometry.camera import Camera, deep3d_crop_camera, project
 from facemill.geometry.mesh import vertex_normals
 from facemill.geometry.normal_equations import solve_positive_definite

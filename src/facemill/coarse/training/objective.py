@@ -9,10 +9,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate as resize_batch
 
 from facemill.coarse.consistency.stage import ConsistencyStage, FaceViews
-from facemill.coarse.crop_camera import cameras_of_heads
-from facemill.coarse.decode import DecodedFaces, FaceDecoder, mean_face, project_landmarks
 from facemill.coarse.expression_space import ExpressionSpace, whole_expression_space
-from facemill.coarse.landmark_offsets import landmark_offsets
 from facemill.coarse.losses.landmark import INNER, landmark_distance, landmark_error, landmark_weights
 from facemill.coarse.losses.objective import CoarseTarget, LossTerms
 from facemill.coarse.losses.supervised import (
@@ -29,6 +26,9 @@ from facemill.coarse.settings import PhotometricStageSettings
 from facemill.coarse.training.batches import TrainingBatch
 from facemill.coarse.training.labels import LabelMaker
 from facemill.coarse.training_settings import TrainSettings
+from facemill.faces.crop_camera import cameras_of_heads
+from facemill.faces.decode import DecodedFaces, FaceDecoder, mean_face, project_landmarks
+from facemill.faces.landmark_offsets import landmark_offsets
 from facemill.geometry.camera import DEEP3D_SIZE, deep3d_crop_camera
 from facemill.geometry.rotation import matrix_from_euler_deep3d
 from facemill.models.coefficients import Coefficients, neutral_coefficients

@@ -6,11 +6,11 @@ import logging
 import pytest
 import torch
 
-from facemill.coarse.decode import FaceDecoder
 from facemill.coarse.expression_space import expression_space
-from facemill.coarse.landmark_offsets import landmark_offsets
 from facemill.coarse.landmark_stage import LandmarkStage
 from facemill.coarse.settings import LandmarkStageSettings
+from facemill.faces.decode import FaceDecoder
+from facemill.faces.landmark_offsets import landmark_offsets
 from facemill.geometry.camera import deep3d_crop_camera
 from facemill.geometry.rotation import matrix_from_euler_deep3d
 from facemill.models.coefficients import neutral_coefficients

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from facemill.coarse.crop_camera import cameras_of_heads
-from facemill.coarse.decode import FaceDecoder
+from facemill.faces.crop_camera import cameras_of_heads
+from facemill.faces.decode import FaceDecoder
 from facemill.geometry.camera import Camera
 from facemill.geometry.image import transform_points
 from facemill.models.coefficients import Coefficients

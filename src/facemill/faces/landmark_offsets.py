@@ -54,7 +54,7 @@ def landmark_offsets(topology: Topology, convention: str) -> Tensor:
 @cache
 def _table(convention: str) -> tuple[tuple[int, int, tuple[float, float, float]], ...]:
     """(landmark, vertex, displacement) for each row of `<convention>_offsets.csv`."""
-    text = (resources.files("facemill.coarse") / f"{convention}_offsets.csv").read_text(encoding="utf-8")
+    text = (resources.files("facemill.faces") / f"{convention}_offsets.csv").read_text(encoding="utf-8")
     header, *lines = text.splitlines()
     if header != COLUMNS:
         raise ValueError(f"{convention}_offsets.csv: expected the columns {COLUMNS}, found {header}")

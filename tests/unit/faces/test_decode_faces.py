@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from facemill.coarse.decode import FaceDecoder
+from facemill.faces.decode import FaceDecoder
 from facemill.models.coefficients import Coefficients, neutral_coefficients
 
 

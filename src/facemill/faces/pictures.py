@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 
-from facemill.coarse.posed_face import PosedFace
+from facemill.faces.posed_face import PosedFace
 from facemill.geometry.camera import Camera, deep3d_crop_camera, project
 from facemill.geometry.image import resizing, translation
 from facemill.geometry.mesh import laplacian

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from facemill.coarse.crop_camera import crop_camera
-from facemill.coarse.decode import FaceDecoder
 from facemill.coarse.expression_space import expression_space
 from facemill.coarse.landmark_stage import LandmarkStage
 from facemill.coarse.settings import CoarseSettings, LandmarkStageSettings
+from facemill.faces.crop_camera import crop_camera
+from facemill.faces.decode import FaceDecoder
 from facemill.geometry.camera import deep3d_crop_camera, project
 from facemill.models.coefficients import neutral_coefficients
 

@@ -17,7 +17,7 @@ from scipy.ndimage import distance_transform_edt
 from scipy.sparse import linalg
 from torch import Tensor
 
-from facemill.coarse.posed_face import PosedFace
+from facemill.faces.posed_face import PosedFace
 from facemill.geometry.camera import Camera, project
 from facemill.geometry.image import Window, resize_and_crop
 from facemill.geometry.mesh import adjacency
