@@ -19,7 +19,7 @@ from facemill.coarse.networks.predictor import load_predictor
 from facemill.coarse.reconstruct import reconstruct_coarse
 from facemill.coarse.settings import CoarseSettings
 from facemill.coarse.training.augmentation import augment, draw_augmentation
-from facemill.coarse.training.batches import PackedShards, batch_from, collate, draw_seeds
+from facemill.coarse.training.batches import PackedShards, batch_from, collate
 from facemill.coarse.training.labels import label_maker, mirror_map
 from facemill.coarse.training.objective import TrainingObjective, network_input
 from facemill.coarse.training.packing import save_packed
@@ -27,6 +27,7 @@ from facemill.coarse.training_settings import TrainSettings
 from facemill.models.head import load_head
 from facemill.runtime.files import save_arrays
 from facemill.runtime.tables import write_table
+from facemill.training.order import draw_seeds
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "resources" / "weights" / "coarse.safetensors"

@@ -57,6 +57,13 @@ class Person:
         return generator_of(self.seed, *purpose)
 
 
+def displaced(
+    smooth: NDArray[np.float32], along: NDArray[np.float32], triangles: NDArray
+) -> NDArray[np.float32]:
+    """Vertices (n, 3), each moved by `along` (n,) mm along its normal, triangles weighted by area."""
+    return np.asarray(smooth + along[:, None] * area_normals(smooth, triangles))
+
+
 class Population:
     """All people of one seed, and their shapes.
 
@@ -150,15 +157,27 @@ class Population:
             wrinkles: with the displacement of `synthesis.displacement`, as far as the vertices carry it.
             level: of the surface.
         """
-        base = self.base_shape(person, blendshapes)
-        if level == 0:
-            smooth = self._operator32 @ base.astype(np.float32)
-        else:
-            smooth = (self.finer(level).operator @ base).astype(np.float32)
+        smooth = self.smooth_shape(person, blendshapes, level)
         if not wrinkles:
             return smooth
+        along = self.displacement(person, blendshapes, level)
+        return displaced(smooth, along, self.finer(level).triangles)
+
+    def smooth_shape(
+        self, person: Person, blendshapes: Mapping[str, float] | NDArray, level: int = 0
+    ) -> NDArray[np.float32]:
+        """Vertices as of `shape`, without wrinkles."""
+        base = self.base_shape(person, blendshapes)
+        if level == 0:
+            return np.asarray(self._operator32 @ base.astype(np.float32))
+        return (self.finer(level).operator @ base).astype(np.float32)
+
+    def displacement(
+        self, person: Person, blendshapes: Mapping[str, float] | NDArray, level: int = 0
+    ) -> NDArray[np.float32]:
+        """(n,) mm along the normals of the smooth shape that make the difference to `shape`."""
         along = self.wrinkles(person, level)(strengths_of(blendshapes, self.blendshape_names))
-        return smooth + along.astype(np.float32)[:, None] * area_normals(smooth, self.finer(level).triangles)
+        return along.astype(np.float32)
 
     def wrinkles(self, person: Person, level: int = 0) -> Wrinkles:
         """A person's displacement on a surface, kept for the last few people."""

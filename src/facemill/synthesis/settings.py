@@ -56,8 +56,16 @@ class PhotoTask(Settings):
         "camera takes it, for the whole chain of the photo stages.",
     )
     size: int = Field(
-        default=224, ge=32, le=4096, description="Side of a crop, or longer side of a portrait, px."
+        default=224,
+        ge=32,
+        le=4096,
+        description="Side of a crop, or longer side of a portrait, px. With png, crops of another size than "
+        "224 have the crop of 224 beside them that align_faces would cut.",
     )
+    surface_level: Literal[0, 1] = Field(
+        default=0, description="Fineness: vertices 1.4 or 0.7 mm apart in the face, with pores at 1."
+    )
+    wrinkles: bool = Field(default=True, description="false: people without folds, pores and unevenness.")
     pictures: Literal["jpg", "png"] = Field(
         default="jpg",
         description="jpg: as the camera compressed it; png: the same pixels, and masks, in the files that "
@@ -65,6 +73,12 @@ class PhotoTask(Settings):
     )
     labels: bool = Field(default=True, description="Write what each pixel shows.")
     depth: bool = Field(default=False, description="Write depth maps.")
+    displacement: bool = Field(
+        default=False, description="Write the true displacement of the skin that each pixel shows."
+    )
+    surfaces: bool = Field(
+        default=False, description="Write the true surface of each photograph, to measure others against."
+    )
     yaw_deviation: float = Field(
         default=25.0, ge=0, le=180, description="Standard deviation of the head's turn, degrees."
     )

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from facemill.coarse.training.batches import EpochOrder, PackedShards, batch_from, collate, draw_seeds
+from facemill.coarse.training.batches import PackedShards, batch_from, collate
 from facemill.coarse.training.labels import label_maker
 from facemill.coarse.training.packing import Truth, pack_training, read_truth, save_packed
 from facemill.coarse.training_settings import PackSettings
@@ -16,6 +16,7 @@ from facemill.geometry.camera import deep3d_crop_camera
 from facemill.models.head import read_compact_head
 from facemill.runtime.errors import FormatError
 from facemill.runtime.files import save_arrays
+from facemill.training.order import EpochOrder, draw_seeds
 from unit.coarse.training_toys import SIDE, packed_shard, with_blendshapes
 
 

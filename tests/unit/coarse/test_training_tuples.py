@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from facemill.coarse.image_set_settings import ImageSetSettings
-from facemill.coarse.training import run as run_module
+from facemill.training import run as run_module
 from facemill.coarse.training.augmentation import alike_between_views, draw_augmentation
 from facemill.coarse.training.batches import PackedShards, View, batch_from, collate
 from facemill.coarse.training.objective import TrainingObjective

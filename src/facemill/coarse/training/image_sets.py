@@ -21,12 +21,11 @@ from facemill.coarse.networks.confidence_network import (
 )
 from facemill.coarse.networks.files import load_network
 from facemill.coarse.networks.identity_network import load_identity
-from facemill.coarse.training.batches import EpochOrder, PackedShards
-from facemill.coarse.training.journal import METRICS
+from facemill.coarse.training.batches import PackedShards
 from facemill.coarse.training.labels import label_maker
 from facemill.coarse.training.objective import TrainingObjective
 from facemill.coarse.training.protocol import Protocol, ProtocolValidation
-from facemill.coarse.training.run import TrainingRun, TrainingSets, make_fabric
+from facemill.coarse.training.task import CoarseTask, TrainingSets
 from facemill.coarse.training.train import (
     TrainingFiles,
     TrainingOutputs,
@@ -38,6 +37,9 @@ from facemill.models.morphable import MorphableModel
 from facemill.runtime.digests import file_digest
 from facemill.runtime.errors import ConfigurationError
 from facemill.runtime.files import atomic_path, write_bytes, write_json
+from facemill.training.journal import METRICS
+from facemill.training.order import EpochOrder
+from facemill.training.run import TrainingRun, make_fabric
 
 logger = logging.getLogger(__name__)
 
@@ -96,16 +98,16 @@ def in_sets(images: PackedShards, photos: int) -> PackedShards:
     return sets
 
 
-class ImageSetRun(TrainingRun):
-    """A training whose batches are made of sets; see `TrainingRun`."""
+class ImageSetTask(CoarseTask):
+    """A training whose batches are made of sets; see `CoarseTask`."""
 
+    rule = "train_image_set"
     settings: ImageSetSettings
 
-    def _order(self, first: int) -> EpochOrder:
-        fabric, settings = self.fabric, self.settings
-        place = (fabric.global_rank, fabric.world_size)
-        people = self.sets.train.people()
-        return SetOrder(people, settings.photos, settings.batch, settings.seed, first, self.steps, *place)
+    def order(self, first: int, last: int, rank: int, world: int) -> EpochOrder:
+        """Set by set."""
+        settings, people = self.settings, self.images.people()
+        return SetOrder(people, settings.photos, settings.batch, settings.seed, first, last, rank, world)
 
 
 def train_image_set(
@@ -159,10 +161,11 @@ def train_image_set(
     judge = None
     if protocol and settings.protocol_images:
         judge = ProtocolValidation(model, protocol, sets.validation, settings.protocol_images)
-    run = ImageSetRun(fabric, network, objective, sets, settings, folder, judge)
+    task = ImageSetTask(objective, sets, settings, judge)
+    run = TrainingRun(fabric, network, task, settings, folder, settings.freeze_norms)
     best = run.train()
     if fabric.is_global_zero:
-        _write(outputs, run, best, model_name, confidence_network_for(coarse, settings.channels))
+        _write(outputs, run, best, model_name, confidence_network_for(coarse, settings.channels), settings)
 
 
 def only_people(images: PackedShards, photos: int, part: str) -> PackedShards:
@@ -190,7 +193,12 @@ def _too_few(images: PackedShards, photos: int, part: str) -> ConfigurationError
 
 
 def _write(
-    outputs: TrainingOutputs, run: ImageSetRun, best: Path, model_name: str, confidence: ConfidenceNetwork
+    outputs: TrainingOutputs,
+    run: TrainingRun,
+    best: Path,
+    model_name: str,
+    confidence: ConfidenceNetwork,
+    settings: ImageSetSettings,
 ) -> None:
     write_bytes(outputs.metrics, (run.folder / METRICS).read_bytes())
     with atomic_path(outputs.faces) as partial:
@@ -201,5 +209,5 @@ def _write(
     confidence.load_state_dict(
         {name[len(prefix) :]: value for name, value in content["average"].items() if name.startswith(prefix)}
     )
-    notes = {"step": str(content["step"]), "photos": str(run.settings.photos)}
-    save_confidence(outputs.weights, confidence, model_name, file_digest([str(run.settings.start)]), notes)
+    notes = {"step": str(content["step"]), "photos": str(settings.photos)}
+    save_confidence(outputs.weights, confidence, model_name, file_digest([str(settings.start)]), notes)

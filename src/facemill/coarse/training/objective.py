@@ -34,16 +34,9 @@ from facemill.geometry.rotation import matrix_from_euler_deep3d
 from facemill.models.coefficients import Coefficients, neutral_coefficients
 from facemill.models.morphable import MorphableModel
 from facemill.rendering.rasterize import Fragments
+from facemill.training.task import StepLoss
 
 VIEWS = 3  # of a tuple
-
-
-@dataclass(frozen=True)
-class StepLoss:
-    """loss: () the mean over the batch; terms: name -> () unweighted mean over the photos that have it."""
-
-    loss: Tensor
-    terms: dict[str, Tensor]
 
 
 @dataclass(frozen=True)

@@ -15,17 +15,18 @@ from facemill.coarse.networks.coarse_network import CoarseNetwork, NetworkSpec, 
 from facemill.coarse.networks.files import load_backbone, load_network, save_network
 from facemill.coarse.networks.identity_network import load_identity
 from facemill.coarse.training.batches import PackedShards
-from facemill.coarse.training.journal import METRICS
 from facemill.coarse.training.labels import label_maker, mirror_map
 from facemill.coarse.training.objective import TrainingObjective
 from facemill.coarse.training.protocol import Protocol, ProtocolValidation
-from facemill.coarse.training.run import TrainingRun, TrainingSets, make_fabric
+from facemill.coarse.training.task import CoarseTask, TrainingSets
 from facemill.coarse.training_settings import TrainSettings
 from facemill.formats.checkpoints import read_pickled
 from facemill.geometry.camera import DEEP3D_DISTANCE
 from facemill.models.morphable import LinearModel, MorphableModel
 from facemill.runtime.errors import ConfigurationError
 from facemill.runtime.files import atomic_path, write_bytes, write_json
+from facemill.training.journal import METRICS
+from facemill.training.run import TrainingRun, make_fabric
 
 LEAST_IMAGES = 2  # a batch norm needs more than one
 
@@ -115,21 +116,24 @@ def train_coarse(
     judge = None
     if protocol and settings.protocol_images:
         judge = ProtocolValidation(model, protocol, sets.validation, settings.protocol_images)
-    run = TrainingRun(fabric, network, objective, sets, settings, folder, judge)
+    task = CoarseTask(objective, sets, settings, judge)
+    run = TrainingRun(fabric, network, task, settings, folder, settings.freeze_norms)
     logger.info("%d images to train on, %d to validate on", len(sets.train), len(sets.validation))
     best = run.train()
     if fabric.is_global_zero:
-        write_outputs(outputs, run, best, model_name)
+        write_outputs(outputs, run, best, spec, model_name)
 
 
-def write_outputs(outputs: TrainingOutputs, run: TrainingRun, best: Path, model_name: str) -> None:
+def write_outputs(
+    outputs: TrainingOutputs, run: TrainingRun, best: Path, spec: NetworkSpec, model_name: str
+) -> None:
     """Write what a finished training leaves; a run that was killed and went on leaves the same."""
     write_bytes(outputs.metrics, (run.folder / METRICS).read_bytes())
     with atomic_path(outputs.faces) as partial:
         Image.fromarray(run.faces()).save(partial)
     write_json(outputs.summary, run.summary(best))
-    images = {"images": str(len(run.sets.train))}
-    export_weights(best, CoarseNetwork(run.spec), model_name, outputs.weights, images)
+    images = {"images": str(len(run.task.images))}
+    export_weights(best, CoarseNetwork(spec), model_name, outputs.weights, images)
 
 
 def spec_of(

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from facemill.coarse.training.batches import EpochOrder, View
+from facemill.coarse.training.batches import View
 from facemill.runtime.errors import FormatError
 from facemill.runtime.seeds import seed_of
+from facemill.training.order import EpochOrder
 
 NOBODY = -1
 SYNTHETIC_FLAG = 2  # light and expression are the same and poses neighbours: everything may be compared

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import logging
 import math
 import time
@@ -20,27 +19,13 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from facemill.coarse.networks.confidence_network import AnyNetwork
-from facemill.coarse.training.augmentation import alike_between_views, augment, draw_augmentation
-from facemill.coarse.training.batches import (
-    EpochOrder,
-    PackedShards,
-    TrainingBatch,
-    batch_from,
-    collate,
-    draw_seeds,
-)
-from facemill.coarse.training.journal import Journal
-from facemill.coarse.training.labels import MirrorMap
-from facemill.coarse.training.objective import StepLoss, TrainingObjective, network_input
-from facemill.coarse.training.protocol import ProtocolValidation
-from facemill.coarse.training.synchronised_norm import synchronise_norms
-from facemill.coarse.training.tuples import TupleOrder
-from facemill.coarse.training.validation import draw_faces, validate
-from facemill.coarse.training_settings import TrainSettings
 from facemill.formats.checkpoints import read_pickled, write_pickled
 from facemill.runtime.errors import FacemillError
 from facemill.runtime.files import save_arrays
+from facemill.training.journal import Journal
+from facemill.training.settings import TrainerSettings
+from facemill.training.synchronised_norm import synchronise_norms
+from facemill.training.task import StepLoss, TrainingTask
 
 CHECKPOINT = "last.pth"
 BEST = "best.pth"
@@ -54,26 +39,13 @@ class TrainingError(FacemillError):
     """A training that cannot go on."""
 
 
-@dataclass(frozen=True)
-class TrainingSets:
-    """Images to train on and to validate on; `mirror` for their labels, None when none has any.
-
-    seen: whether images to validate on are trained on too.
-    """
-
-    train: PackedShards
-    validation: PackedShards
-    mirror: MirrorMap | None
-    seen: bool = False
-
-
 @dataclass
 class _State:
     """What a checkpoint holds, beside the step."""
 
     network: nn.Module
     optimiser: torch.optim.Optimizer
-    average: AnyNetwork
+    average: nn.Module
     best: float
 
 
@@ -82,25 +54,21 @@ class TrainingRun:
 
     Args:
         fabric: launched; its processes share each batch.
+        task: the images, the loss and the judge of a stage.
         folder: of checkpoints, logs and pictures; a run that finds `last.pth` there goes on from it.
-        protocol: a benchmark's, for validation beside the losses'.
+        norms_frozen: keep the statistics of the batch norms.
     """
 
     def __init__(
         self,
         fabric: Fabric,
-        network: AnyNetwork,
-        objective: TrainingObjective,
-        sets: TrainingSets,
-        settings: TrainSettings,
+        network: nn.Module,
+        task: TrainingTask,
+        settings: TrainerSettings,
         folder: Path,
-        protocol: ProtocolValidation | None = None,
+        norms_frozen: bool = False,
     ) -> None:
-        self.fabric, self.objective, self.sets = fabric, objective, sets
-        self.settings, self.folder, self.protocol = settings, folder, protocol
-        self.spec = network.spec
-        start = Path(settings.start).read_bytes() if settings.start else b""
-        self.origin = f", begun with {hashlib.sha256(start).hexdigest()[:12]}" if start else ""
+        self.fabric, self.task, self.settings, self.folder = fabric, task, settings, folder
         average = copy.deepcopy(network)
         average.to(fabric.device).eval().requires_grad_(False)
         if fabric.world_size > 1:
@@ -113,10 +81,10 @@ class TrainingRun:
             weight_decay=settings.weight_decay,
         )
         wrapped, prepared = fabric.setup(network, optimiser)
-        if settings.freeze_norms:
+        if norms_frozen:
             freeze_norms(wrapped)
         self.state = _State(wrapped, prepared, average, math.inf)
-        self.steps = math.ceil(settings.epochs * len(sets.train) / settings.batch)
+        self.steps = math.ceil(settings.epochs * len(task.images) / settings.batch)
 
     def train(self) -> Path:
         """Run to the end; returns the checkpoint with the best validated mean of the weights.
@@ -129,12 +97,11 @@ class TrainingRun:
         journal = Journal(self.folder, first) if self.fabric.is_global_zero else None
         loader = self._loader(first)
         bar = tqdm(total=self.steps, initial=first, unit="step", disable=journal is None, mininterval=5)
-        if self.settings.start and not first:
+        if self.task.validated_first and not first:
             self._validate(0, journal)
         clock, since = time.perf_counter(), first
         for step, stored in enumerate(loader, start=first + 1):
-            batch = batch_from(stored, self.fabric.device)
-            loss = self._step(step, batch)
+            loss = self._step(step, stored)
             if journal and (step % self.settings.log_interval == 0 or step == self.steps):
                 now = time.perf_counter()
                 speed = (step - since) * self.settings.batch / max(now - clock, 1e-9)
@@ -155,32 +122,29 @@ class TrainingRun:
         return self.folder / (BEST if (self.folder / BEST).is_file() else CHECKPOINT)
 
     def faces(self) -> NDArray[np.uint8]:
-        """Some validation faces drawn with the last mean of the weights; at least one."""
-        settings = self.settings.model_copy(update={"pictures": max(1, self.settings.pictures)})
-        return draw_faces(self.state.average, self.objective, self.sets.validation, settings)
+        """Some images to validate on, drawn with the last mean of the weights; at least one."""
+        drawn = self.task.picture(self.state.average, least=1)
+        if drawn is None:
+            raise RuntimeError(f"{self.task.rule}: there is no image to draw")
+        return drawn
 
     def summary(self, best: Path) -> dict[str, Any]:
         """How long the training was, on how many images, and how good its best weights are."""
         return {
             "steps": self.steps,
-            "images": len(self.sets.train),
-            "validation_images": len(self.sets.validation),
-            "validation_seen": self.sets.seen,
+            "images": len(self.task.images),
+            **self.task.summary(),
             "best": None if math.isinf(self.state.best) else self.state.best,
             "weights": best.name,
         }
 
-    def _step(self, step: int, batch: TrainingBatch) -> StepLoss:
-        seeds = draw_seeds(self.settings.seed, step, batch.numbers)
-        drawn = alike_between_views(draw_augmentation(seeds, self.settings.augmentation), batch.target)
-        batch = augment(batch, drawn, self.sets.mirror)
+    def _step(self, step: int, stored: Mapping[str, Tensor]) -> StepLoss:
         for group in self.state.optimiser.param_groups:
             group["lr"] = self.settings.learning_rate * self.rate(step)
-        pictures = network_input(batch.crops, self.spec).contiguous(memory_format=torch.channels_last)
-        loss = self.objective(self.state.network(pictures), batch)
+        loss = self.task.loss(self.state.network, stored, step, self.fabric.device)
         everywhere = self.fabric.all_reduce(loss.loss.detach(), reduce_op="mean")
         if not bool(torch.isfinite(torch.as_tensor(everywhere))):
-            self._give_up(step, batch, loss)
+            self._give_up(step, stored, loss)
         self.state.optimiser.zero_grad()
         self.fabric.backward(loss.loss)
         self.fabric.clip_gradients(
@@ -199,25 +163,17 @@ class TrainingRun:
         return float(warm * 0.2 ** int(self._epoch(step - 1) / settings.decay_epochs))
 
     def _epoch(self, step: int) -> float:
-        return step * self.settings.batch / len(self.sets.train)
+        return step * self.settings.batch / len(self.task.images)
 
     def _loader(self, first: int) -> DataLoader:
+        fabric = self.fabric
         return DataLoader(
-            self.sets.train,
-            batch_sampler=self._order(first),
-            collate_fn=collate,
+            self.task.images,
+            batch_sampler=self.task.order(first, self.steps, fabric.global_rank, fabric.world_size),
+            collate_fn=self.task.collate,
             num_workers=self.settings.workers,
-            pin_memory=self.fabric.device.type == "cuda",
+            pin_memory=fabric.device.type == "cuda",
         )
-
-    def _order(self, first: int) -> EpochOrder:
-        """Which images each step sees, from step `first` on."""
-        fabric, settings = self.fabric, self.settings
-        place = (fabric.global_rank, fabric.world_size)
-        size = (len(self.sets.train), settings.batch, settings.seed, first, self.steps)
-        if settings.tuples_per_step:
-            return TupleOrder(*self.sets.train.tuples(), settings.tuples_per_step, *size, *place)
-        return EpochOrder(*size, *place)
 
     def _average(self, step: int) -> None:
         """Running mean of weights and norms; young means forget faster, so that they start at once."""
@@ -234,15 +190,13 @@ class TrainingRun:
         """Judge the mean of the weights; only the first process does, the others wait at the next step."""
         if journal is None:
             return
-        measured = validate(self.state.average, self.objective, self.sets.validation, self.settings)
-        measured |= self.protocol(self.state.average) if self.protocol else {}
+        measured = self.task.validate(self.state.average)
         journal.write("validation", step, self._epoch(step), measured)
-        if self.settings.pictures and len(self.sets.validation):
-            journal.show(
-                step, draw_faces(self.state.average, self.objective, self.sets.validation, self.settings)
-            )
+        drawn = self.task.picture(self.state.average)
+        if drawn is not None:
+            journal.show(step, drawn)
         logger.info("step %d of %d: %s", step, self.steps, _line(measured))
-        score = measured.get("shape_ratio", measured.get("landmark_error", math.nan))
+        score = self.task.score(measured)
         if score < self.state.best:
             self.state.best = score
             self._save(step, BEST)
@@ -255,8 +209,8 @@ class TrainingRun:
             "format": FORMAT,
             "step": step,
             "best": self.state.best,
-            "settings": self._fingerprint(),
-            "net_recon": self.network.state_dict(),
+            "settings": self.task.fingerprint(),
+            self.task.weights_key: self.network.state_dict(),
             "average": self.state.average.state_dict(),
             "optimiser": self.state.optimiser.state_dict(),
         }
@@ -271,39 +225,30 @@ class TrainingRun:
         if not path.is_file():
             return 0
         content = read_pickled(path)
-        if content.get("format") != FORMAT or content.get("settings") != self._fingerprint():
+        if content.get("format") != FORMAT or content.get("settings") != self.task.fingerprint():
             raise TrainingError(
                 f"{path} belongs to another training",
                 "a checkpoint of this training: same network, images, batch, seed and weights of the loss",
                 str(content.get("settings", sorted(content))),
                 "delete the folder to start anew, or give the settings it was begun with",
             )
-        self.network.load_state_dict(content["net_recon"])
+        self.network.load_state_dict(content[self.task.weights_key])
         self.state.average.load_state_dict(content["average"])
         self.state.optimiser.load_state_dict(content["optimiser"])
         self.state.best = float(content["best"])
         logger.info("going on after step %d of %s", content["step"], path)
         return int(content["step"])
 
-    def _fingerprint(self) -> str:
-        """What must not change between the parts of a run; its length and places may."""
-        free = {"epochs", "log_interval", "validation_interval", "validation_images", "checkpoint_interval"}
-        free |= {"pictures", "workers", "processes", "nodes", "train", "validation", "start"}
-        free.add("protocol_images")
-        kept = self.settings.model_dump(mode="json", exclude=free, exclude_defaults=True)
-        return f"{len(self.sets.train)} images, {kept}{self.origin}"
-
-    def _give_up(self, step: int, batch: TrainingBatch, loss: StepLoss) -> None:
-        names = [self.sets.train.photo(int(number)) for number in batch.numbers]
+    def _give_up(self, step: int, stored: Mapping[str, Tensor], loss: StepLoss) -> None:
+        arrays, names = self.task.bad_batch(stored, step, self.fabric.device)
         path = self.folder / f"bad_batch_{self.fabric.global_rank}.npz"
-        arrays = {name: getattr(batch, name).cpu().numpy() for name in TrainingBatch.__dataclass_fields__}
         save_arrays(path, {**arrays, "photo": np.array(names)})
         raise TrainingError(
             f"the loss of step {step} is no number",
             "a finite loss",
             _line({name: float(value) for name, value in loss.terms.items()}),
             f"look at the batch in {path} (photos {', '.join(names[:4])}, …); a smaller "
-            "train_coarse.learning_rate or precision: 32 helps when the images are sound",
+            f"{self.task.rule}.learning_rate or precision: 32 helps when the images are sound",
         )
 
     def _reduced(self, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -319,7 +264,7 @@ def freeze_norms(network: nn.Module) -> None:
             module.eval()
 
 
-def make_fabric(settings: TrainSettings, device: torch.device) -> Fabric:
+def make_fabric(settings: TrainerSettings, device: torch.device) -> Fabric:
     """Lightning's Fabric for the processes and the precision of the settings; not launched."""
     cuda = device.type == "cuda"
     precision = settings.precision
