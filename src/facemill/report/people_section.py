@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from facemill.formats.meshes import read_glb
-from facemill.report.face_section import choose_faces
+from facemill.report.face_section import TURNED_ASPECT, choose_faces
 from facemill.report.people_inputs import PeopleSetResults
 from facemill.report.pictures import embed, read_picture
 from facemill.report.sections import Page, Section
@@ -47,6 +49,7 @@ def person_card(page: Page, people: PeopleSetResults, row: Mapping[Any, Any]) ->
         "failed": None if row["status"] == OK else f"{row['status']}: {row['reason']}",
         "picture": None,
         "view": None,
+        "poster": None,
     }
     if not row["folder"]:
         return card
@@ -59,9 +62,16 @@ def person_card(page: Page, people: PeopleSetResults, row: Mapping[Any, Any]) ->
             mesh, texture = read_glb(folder / "mesh.glb")
             view = page.viewers.add(mesh, texture, settings.viewer_texture, settings.picture_quality)
             card["view"] = json.dumps(view, separators=(",", ":"))
+            card["poster"] = embed(last_view(picture), "", "", None, 640, settings.picture_quality)
     except FormatError as error:
         logger.warning("%s is shown without pictures: %s", name, error)
     return card
+
+
+def last_view(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The last of the turned views at the right end of person.png."""
+    height, width = picture.shape[:2]
+    return picture[:, max(0, width - round(TURNED_ASPECT * height)) :]
 
 
 def figures(row: Mapping[Any, Any]) -> list[tuple[str, str]]:
