@@ -119,6 +119,7 @@ class NowEvaluation:
             "origin": self.origin,
             "dataset": self.task.dataset,
             "expression": self.task.expression,
+            "identity": self.task.identity,
             "errors": {"median": pooled["median_error"], "mean": pooled["mean_error"]},
             "people": pooled["people"],
             "breakdown": {} if self.truth is None else breakdown(self.histograms, self.truth, self.settings),

@@ -18,6 +18,14 @@ NOW = ("now", "now_metrical")
 CURVE_SIZE = (760, 470)
 DATA = {"original": "original data", "synthetic": "synthetic data", "other": "other data"}
 SOURCES = {"coarse": "ours, coarse", "mean_face": "the mean face"}
+IDENTITIES = {
+    "subject": "mean identity of a subject's photos",
+    "person": "one identity fitted to a subject's photos",
+    "start_mean": "mean identity that the fit of a person starts from",
+    "start_best": "identity of a person's best photo",
+    "start_landmarks": "identity by the landmarks of a person's photos",
+    "start_network": "identity by the confidence network",
+}
 COLUMNS = {"yaw": "turn of the head, degrees", "expression": "expression", "occluders": "what hides the face"}
 ORIGINAL = "here_original_data"
 
@@ -92,10 +100,11 @@ def _plain(figures: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, 
 
 
 def _common(result: EvaluationResult) -> dict[str, Any]:
-    source = str(result.figures.get("predictions", ""))
+    source, asked = str(result.figures.get("predictions", "")), result.figures.get("identity")
+    identity = [IDENTITIES[asked]] if source == "coarse" and asked in IDENTITIES else []
     return {
         "name": result.name,
-        "source": SOURCES.get(source, "a folder" if source else ""),
+        "source": ": ".join([SOURCES.get(source, "a folder" if source else ""), *identity]),
         "data": DATA.get(result.figures["origin"], result.figures["origin"]),
     }
 

@@ -5,8 +5,8 @@ import base64
 import pandas as pd
 import pytest
 
-from facemill.report.evaluation_inputs import read_evaluations
-from facemill.report.evaluation_section import published_rows
+from facemill.report.evaluation_inputs import EvaluationResult, read_evaluations
+from facemill.report.evaluation_section import _common, published_rows
 from facemill.report.inputs import read_inputs
 from facemill.report.page import render_report
 from facemill.report.settings import ReportSettings
@@ -99,3 +99,14 @@ def test_damaged_results_are_named(tmp_path):
         read_evaluations(paths)
     with pytest.raises(FormatError, match=r"nothing\.json"):
         read_evaluations([tmp_path / "nothing.json"])
+
+
+def test_whose_identity_was_scored_is_said():
+    def source(**figures):
+        result = EvaluationResult("now", "four", {"origin": "other", **figures}, None, ())
+        return _common(result)["source"]
+
+    mean = source(predictions="coarse", identity="subject")
+    assert mean == "ours, coarse: mean identity of a subject's photos"
+    assert source(predictions="coarse", identity="photo") == "ours, coarse"
+    assert source(predictions="/some/where", identity="subject") == "a folder"
