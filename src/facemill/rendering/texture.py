@@ -97,6 +97,18 @@ class BakedTexture(NamedTuple):
     weight: Tensor
 
 
+class TexelView(NamedTuple):
+    """Where a camera sees each texel.
+
+    pixels: (H, W, 2) of the photo, NaN behind the camera; depth: (H, W) along the optical axis;
+    weight: (H, W), 0 = not seen, 1 = seen face on. Beside the atlas all three mean nothing but the weight, 0.
+    """
+
+    pixels: Tensor
+    depth: Tensor
+    weight: Tensor
+
+
 def sample_texture(textures: Tensor, uv: Tensor) -> Tensor:
     """Read textures (B, H, W, C) at uv (B, ..., 2), bilinearly, v up: (B, ..., C). Differentiable.
 
@@ -133,6 +145,25 @@ def bake_texture(
     Returns:
         BakedTexture; colours are 0 where the weight is 0.
     """
+    view = view_texels(raster, vertices, triangles, camera, photo.shape[:2], tolerance, least_cosine)
+    values = sample(photo[None].detach(), view.pixels[None].to(photo.dtype)).values[0]
+    return BakedTexture(values * (view.weight > 0).unsqueeze(-1), view.weight)
+
+
+def view_texels(
+    raster: UvRaster,
+    vertices: Tensor,
+    triangles: Tensor,
+    camera: Camera,
+    photo_size: tuple[int, ...],
+    tolerance: float = 1.0,
+    least_cosine: float = 0.1,
+) -> TexelView:
+    """Where one camera sees the texels of a surface, and how well: see `bake_texture`.
+
+    Args:
+        photo_size: (H, W) of the photo.
+    """
     with torch.no_grad():
         normals = raster.interpolate(vertex_normals(vertices, triangles, "area"), triangles)
         positions = raster.interpolate(vertices, triangles)
@@ -140,14 +171,12 @@ def bake_texture(
         cosine = (normalised(normals) * to_camera).sum(-1)
         flat = positions.reshape(-1, 3)
         pixels, depth = project(flat, camera)
-        values, inside = sample(photo[None], pixels[None].to(photo.dtype))
-        seen = inside[0] & raster.filled.reshape(-1) & (cosine.reshape(-1) > least_cosine)
-        seen &= _unhidden(
-            flat, depth, cosine.reshape(-1), vertices, triangles, camera, photo.shape, tolerance
-        )
+        limits = pixels.new_tensor([photo_size[1] - 0.5, photo_size[0] - 0.5])
+        seen = ((pixels >= -0.5) & (pixels <= limits)).all(-1)  # False where pixels are NaN
+        seen &= raster.filled.reshape(-1) & (cosine.reshape(-1) > least_cosine)
+        seen &= _unhidden(flat, depth, cosine.reshape(-1), vertices, triangles, camera, photo_size, tolerance)
         weight = ((cosine - least_cosine) / (1 - least_cosine)).clamp(0, 1) * seen.reshape(cosine.shape)
-        texture = values[0].reshape(*weight.shape, -1) * (weight > 0).unsqueeze(-1)
-    return BakedTexture(texture, weight)
+    return TexelView(pixels.reshape(*weight.shape, 2), depth.reshape(weight.shape), weight)
 
 
 def merge_textures(baked: list[BakedTexture]) -> BakedTexture:
@@ -198,7 +227,7 @@ def _unhidden(
     vertices: Tensor,
     triangles: Tensor,
     camera: Camera,
-    photo_shape: torch.Size,
+    photo_shape: tuple[int, ...],
     tolerance: float,
 ) -> Tensor:
     """(N,) bool: no part of the surface lies before the point, by a depth map of the surface's own window."""
