@@ -7,9 +7,9 @@ params: settings, photo_folder, folder (people/<set>)
 wildcards: person
 """
 
-from facemill.coarse.export import PhotoSource
 from facemill.coarse.export_settings import ExportPersonSettings
 from facemill.coarse.image_sets.person_export import PersonShard, export_people
+from facemill.faces.photo_source import PhotoSource
 from facemill.models.sources import load_models
 from facemill.photos.plan import name_of_text
 from facemill.photos.reading import read_photo

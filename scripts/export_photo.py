@@ -7,8 +7,9 @@ params: settings, photo_folder, crops_folder (align_faces/<shard>), folder (coar
 wildcards: photo
 """
 
-from facemill.coarse.export import PhotoSource, export_coarse
+from facemill.coarse.export import export_coarse
 from facemill.coarse.export_settings import ExportSettings
+from facemill.faces.photo_source import PhotoSource
 from facemill.models.sources import load_models
 from facemill.photos.plan import name_of_text
 from facemill.photos.reading import read_photo

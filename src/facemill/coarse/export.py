@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from facemill.faces import pictures
 from facemill.faces.crop_camera import crop_camera
 from facemill.faces.decode import FaceDecoder
 from facemill.faces.face_texture import Atlas, face_texture, prepare_atlas
+from facemill.faces.photo_source import PhotoSource
 from facemill.faces.posed_face import PosedFace, pose_face
 from facemill.formats.deep3d import Deep3DCoefficients, write_deep3d
 from facemill.formats.meshes import write_glb, write_obj
@@ -35,34 +36,6 @@ from facemill.runtime.tables import OK, map_photos
 COLUMNS = ("folder",)
 #: Folders of other rules beside those of the faces.
 RESERVED = ("reconstruct_coarse", "export_coarse")
-
-
-class DecodedPhoto(Protocol):
-    """What a photo reader returns."""
-
-    @property
-    def pixels(self) -> NDArray[np.uint8]:
-        """(H, W, 3) RGB, upright."""
-        ...
-
-
-@dataclass(frozen=True)
-class PhotoSource:
-    """Where the original photos are and how they are read (stages do not import one another).
-
-    Attributes:
-        folder: of the photos.
-        name_of_file: from the column `file` to a name in the folder.
-        read: decodes a path; raises PhotoError when it cannot.
-    """
-
-    folder: str
-    name_of_file: Callable[[str], str]
-    read: Callable[[Path], DecodedPhoto]
-
-    def pixels(self, file: str) -> NDArray[np.uint8]:
-        """The upright photo of a row, (H, W, 3) uint8 RGB."""
-        return self.read(Path(self.folder) / self.name_of_file(file)).pixels
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from facemill.coarse.export import PhotoSource, export_coarse
+from facemill.coarse.export import export_coarse
 from facemill.coarse.export_settings import ExportSettings
+from facemill.faces.photo_source import PhotoSource
 from facemill.models.morphable import LinearModel
 from facemill.models.topology import NOW_FROM_LANDMARKS68, REGION_NAMES, Topology
 from facemill.runtime.errors import PhotoError

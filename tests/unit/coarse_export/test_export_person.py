@@ -8,12 +8,12 @@ import pytest
 import torch
 from PIL import Image
 
-from facemill.coarse.export import PhotoSource
 from facemill.coarse.export_settings import ExportPersonSettings
 from facemill.coarse.image_sets.person_export import PersonShard, export_people
 from facemill.coarse.image_sets.person_texture import agreeing_gains, agreement_of, person_texture
 from facemill.faces.decode import FaceDecoder
 from facemill.faces.face_texture import prepare_atlas
+from facemill.faces.photo_source import PhotoSource
 from facemill.faces.pictures import Surface, overlay, vertex_shader
 from facemill.faces.posed_face import pose_face
 from facemill.formats.meshes import read_glb, read_mesh

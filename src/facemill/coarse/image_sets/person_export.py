@@ -14,13 +14,14 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from facemill.coarse.export import PhotoSource, write_neutral, write_numbers
+from facemill.coarse.export import write_neutral, write_numbers
 from facemill.coarse.export_settings import ExportPersonSettings
 from facemill.coarse.image_sets.person_pictures import ShownPhoto, contact_picture, neutral_views
 from facemill.coarse.image_sets.person_texture import PersonTexture, person_texture
 from facemill.faces.crop_camera import crop_camera
 from facemill.faces.decode import FaceDecoder
 from facemill.faces.face_texture import Atlas, prepare_atlas
+from facemill.faces.photo_source import PhotoSource
 from facemill.faces.pictures import closeup, closeup_from_crop, face_surface, overlay, vertex_shader
 from facemill.faces.posed_face import PosedFace, pose_face
 from facemill.formats.meshes import write_glb, write_obj
