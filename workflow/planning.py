@@ -327,14 +327,18 @@ class Plan(TrainingSets):
             if values[key] is None:
                 values[key] = SHIPPED_NETWORKS.get(self.settings.model, "")
             place = Path(values[key]).expanduser()
-            if values[key] and not place.is_absolute() and not place.exists():
+            elsewhere = not place.is_absolute() and not place.exists() and not self.own_weights(rule, key)
+            if values[key] and elsewhere:
                 values[key] = str(self.root / place)
         return values
 
     def weights_digest(self, rule: str, *keys: str) -> str:
-        """A digest of the weights files that the settings of a rule name: other weights rerun it."""
-        values = self.stage_with_weights(rule, *keys)
-        return file_digest(values[key] for key in keys if values[key])
+        """A digest of the weights files that the settings of a rule name: other weights rerun it.
+
+        Those that this run makes count by their time, as inputs.
+        """
+        values, own = self.stage_with_weights(rule, *keys), self.own_weights(rule, *keys)
+        return file_digest(values[key] for key in keys if values[key] and values[key] not in own)
 
     def code(self, rule: str) -> str:
         """A digest of the library code that the script of `rule` reaches: a change reruns the rule."""

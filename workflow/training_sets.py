@@ -1,6 +1,7 @@
 """Which images the trainings of a run read, and what they leave."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 FILES = ("network.safetensors", "metrics.csv", "faces.png", "summary.json")
@@ -61,6 +62,13 @@ class TrainingSets:
             for name in sorted(names)
             if not self.is_synthetic(name)
         ]
+
+    def own_weights(self, rule: str, *keys: str) -> list[str]:
+        """Weights that the settings of a rule name and that a training of this run makes: they come first."""
+        made = {Path(files[0]) for files in map(self.training_results, FOLDERS) if files}
+        values = getattr(self.settings, rule)
+        named = [getattr(values, key) for key in keys]
+        return [name for name in named if name and Path(name) in made]
 
     def training_results(self, rule: str) -> list[str]:
         """What a training leaves, weights first; nothing in a run in which it trains on no set."""

@@ -169,3 +169,38 @@ def test_the_seed_of_the_run_moves_the_seeds_of_the_rules():
     assert plan.stage("split_dataset")["seed"] == 7
     assert plan.stage("build_head_model")["seed"] == 3
     assert "seed" not in plan.stage("detect_faces")
+
+
+def test_weights_that_the_run_makes_come_before_what_reads_them():
+    own = "results/x/coarse/train_coarse/network.safetensors"
+    task = {"identities": 2, "photos_per_identity": 2}
+    configuration = {
+        "run": "x",
+        "synthesis": {"photos": {"made": task}},
+        "train_coarse": {"train": ["made"]},
+        "reconstruct_coarse": {"network": own},
+        "reconstruct_person": {"confidence_network": "resources/weights/confidence.safetensors"},
+    }
+    plan = Plan(ROOT, check_configuration(configuration), may_list=False)
+    assert plan.own_weights("reconstruct_coarse", "network") == [own]
+    assert plan.own_weights("reconstruct_person", "confidence_network") == []
+    assert plan.stage_with_weights("reconstruct_coarse", "network")["network"] == own
+    untrained = Plan(ROOT, check_configuration({**configuration, "train_coarse": {}}), may_list=False)
+    assert untrained.own_weights("reconstruct_coarse", "network") == []
+
+
+def test_a_run_that_uses_its_own_network_trains_it_first(tmp_path: Path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "1.jpg").write_text("x")
+    configuration = {
+        "run": "x",
+        "photos": "in",
+        "synthesis": {"photos": {"made": {"identities": 2, "photos_per_identity": 2}}},
+        "train_coarse": {"train": ["made"]},
+    }
+    target = "results/x/coarse/in/reconstruct_coarse/0000.parquet"
+    alone = run_snakemake(tmp_path, configuration, "-n", target)
+    assert alone.code == 0 and "train_coarse" not in alone.output
+    configuration["reconstruct_coarse"] = {"network": "results/x/coarse/train_coarse/network.safetensors"}
+    trained = run_snakemake(tmp_path, configuration, "-n", target)
+    assert trained.code == 0 and "train_coarse" in trained.output

@@ -7,6 +7,7 @@ rule reconstruct_coarse:
         crops=f"{RESULTS}/photos/{{set}}/align_faces/{{shard}}",
         masks=f"{RESULTS}/photos/{{set}}/segment_skin/{{shard}}",
         model=rules.prepare_model.output.model,
+        trained=plan.own_weights("reconstruct_coarse", "network"),
     output:
         table=f"{RESULTS}/coarse/{{set}}/reconstruct_coarse/{{shard}}.parquet",
         arrays=f"{RESULTS}/coarse/{{set}}/reconstruct_coarse/{{shard}}.npz",

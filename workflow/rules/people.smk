@@ -92,6 +92,8 @@ rule reconstruct_person:
         crops=f"{RESULTS}/photos/{{set}}/align_faces/{{shard}}",
         masks=f"{RESULTS}/photos/{{set}}/segment_skin/{{shard}}",
         model=rules.prepare_model.output.model,
+        trained=plan.own_weights("reconstruct_person", "confidence_network")
+        + plan.own_weights("reconstruct_coarse", "network"),
     output:
         table=f"{RESULTS}/people/{{set}}/reconstruct_person/{{shard}}.parquet",
         people=f"{RESULTS}/people/{{set}}/reconstruct_person/{{shard}}_people.parquet",
