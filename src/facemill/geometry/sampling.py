@@ -16,6 +16,7 @@ from torch import Tensor
 from facemill.geometry.image import check_image, resize, transform_points
 
 Outside = Literal["black", "replicate"]
+Interpolation = Literal["bilinear", "bicubic"]
 
 
 class Sampled(NamedTuple):
@@ -25,12 +26,13 @@ class Sampled(NamedTuple):
     valid: Tensor
 
 
-def sample(images: Tensor, pixels: Tensor) -> Sampled:
-    """Read images between pixels, bilinearly; differentiable in both arguments.
+def sample(images: Tensor, pixels: Tensor, interpolation: Interpolation = "bilinear") -> Sampled:
+    """Read images between pixels; differentiable in both arguments.
 
     Args:
         images: (B, H, W, C) floating point.
         pixels: (B, ..., 2), x right and y down.
+        interpolation: `bicubic` (Keys 1981, a = -0.75) keeps more of fine patterns, and may overshoot.
     Returns:
         values (B, ..., C): outside the image those of the nearest border pixel, 0 where `pixels` is not
         finite; valid (B, ...): within half a pixel of a pixel centre of the image.
@@ -53,7 +55,7 @@ def sample(images: Tensor, pixels: Tensor) -> Sampled:
     values = torch.nn.functional.grid_sample(
         images.permute(0, 3, 1, 2),
         grid.reshape(len(images), 1, -1, 2).to(images.dtype),
-        mode="bilinear",
+        mode=interpolation,
         padding_mode="border",
         align_corners=True,
     )
