@@ -14,7 +14,7 @@ from torch import Tensor
 from facemill.geometry.camera import Camera, project
 from facemill.geometry.image import resizing, translation
 from facemill.geometry.infill import push_pull
-from facemill.geometry.mesh import check_triangles, normalised, vertex_normals
+from facemill.geometry.mesh import VertexNormals, check_triangles, normalised
 from facemill.geometry.sampling import sample
 from facemill.rendering.rasterize import rasterize
 from facemill.rendering.zbuffer import Screen, rasterize_screens
@@ -158,14 +158,18 @@ def view_texels(
     photo_size: tuple[int, ...],
     tolerance: float = 1.0,
     least_cosine: float = 0.1,
+    normals_of_vertices: VertexNormals | None = None,
 ) -> TexelView:
     """Where one camera sees the texels of a surface, and how well: see `bake_texture`.
 
     Args:
         photo_size: (H, W) of the photo.
+        normals_of_vertices: area-weighted, prepared for the texels' triangles and those around them; saves a
+            quarter of the time.
     """
     with torch.no_grad():
-        normals = raster.interpolate(vertex_normals(vertices, triangles, "area"), triangles)
+        prepared = normals_of_vertices or VertexNormals(triangles, len(vertices), "area")
+        normals = raster.interpolate(prepared(vertices), triangles)
         positions = raster.interpolate(vertices, triangles)
         to_camera = normalised(camera.centre - positions)
         cosine = (normalised(normals) * to_camera).sum(-1)
