@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.spatial import cKDTree
 
+from facemill.geometry.refinement import refine
 from facemill.models.head_builder.parts import SKIN
 from facemill.models.head_builder.skin_points import Line, SkinPoints
 from facemill.synthesis.anatomy import Anatomy
-from facemill.synthesis.refinement import refine
 
 
 @dataclass(frozen=True)

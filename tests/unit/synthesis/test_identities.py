@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from facemill.geometry.mesh import boundary_edges
+from facemill.geometry.refinement import refine
 from facemill.models.head import load_head
 from facemill.models.head_builder.parts import LEFT_EYE, RIGHT_EYE
 from facemill.runtime.seeds import generator_of
 from facemill.synthesis.individuals import warp
-from facemill.synthesis.refinement import refine
 
 
 def test_a_person_is_the_same_each_time_and_unlike_others(population):
