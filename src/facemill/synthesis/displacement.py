@@ -7,7 +7,7 @@ which is what averaging over a cell of the mesh does to it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -65,10 +65,15 @@ class Wrinkles:
         )
 
 
-def wrinkles_of(fold_map: FoldMap, surface: Surface, person: Person) -> Wrinkles:
-    """Lay a person's wrinkles and relief onto a surface: 0.1 s at the model's resolution, 2 s at level 2."""
+def wrinkles_of(fold_map: FoldMap, surface: Surface, person: Person, steepness: float = 1.0) -> Wrinkles:
+    """Lay a person's wrinkles and relief onto a surface: 0.1 s at the model's resolution, 2 s at level 2.
+
+    Args:
+        steepness: of the folds, above 0: its root makes them deeper, and narrower; and they come earlier.
+    """
     random = person.random("wrinkles")
-    old = person.age**1.4
+    old = person.age ** (1.4 / steepness)
+    deeper = float(np.sqrt(steepness))
     tendency = np.exp(random.normal(0, 0.25))
     skin = np.flatnonzero(surface.face & (surface.points.openness > 0.2) & (surface.points.eyeball == 0))
     places = np.ascontiguousarray(surface.rest[skin])
@@ -76,10 +81,11 @@ def wrinkles_of(fold_map: FoldMap, surface: Surface, person: Person) -> Wrinkles
     aged, gain = np.empty(len(fold_map.folds)), np.empty(len(fold_map.folds))
     for index, fold in enumerate(fold_map.folds):
         own = np.exp(random.normal(0, 0.3)) * (random.random() > 0.12)
-        aged[index] = fold.aged * old * tendency * own * np.exp(random.normal(0, 0.3))
-        gain[index] = own * tendency * (0.55 + 0.75 * person.age)
+        aged[index] = fold.aged * deeper * old * tendency * own * np.exp(random.normal(0, 0.3))
+        gain[index] = own * deeper * tendency * (0.55 + 0.75 * person.age)
         line = fold.line + random.normal(0, 0.9, 2) + random.normal(0, 0.6, fold.line.shape)
-        place, value = _profile(fold, fold_map.front.laid(line), surface, skin, places, random)
+        narrow = fold if steepness == 1 else replace(fold, width=fold.width / deeper)
+        place, value = _profile(narrow, fold_map.front.laid(line), surface, skin, places, random)
         rows.append(place)
         values.append(value)
         columns.append(np.full(len(place), index))
@@ -95,7 +101,7 @@ def wrinkles_of(fold_map: FoldMap, surface: Surface, person: Person) -> Wrinkles
         profiles=profiles,
         aged=aged,
         depths=fold_map.depths * gain[:, None],
-        deepest=np.array([fold.deepest for fold in fold_map.folds]),
+        deepest=np.array([fold.deepest * deeper for fold in fold_map.folds]),
         relief=_relief(surface, person),
         bunching=_bunching(surface.points, random),
         bunched_by=bunched_by,

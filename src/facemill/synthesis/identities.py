@@ -91,7 +91,7 @@ class Population:
         self._surfaces: dict[int, Surface] = {}
         self._operator32 = self.anatomy.surface.operator.astype(np.float32)
         self.wardrobe = Wardrobe(self.anatomy)
-        self._shelves: dict[str, OrderedDict[tuple[int, int], Any]] = {}
+        self._shelves: dict[str, OrderedDict[tuple[float, ...], Any]] = {}
 
     @property
     def topology(self) -> Topology:
@@ -173,16 +173,22 @@ class Population:
         return (self.finer(level).operator @ base).astype(np.float32)
 
     def displacement(
-        self, person: Person, blendshapes: Mapping[str, float] | NDArray, level: int = 0
+        self,
+        person: Person,
+        blendshapes: Mapping[str, float] | NDArray,
+        level: int = 0,
+        steepness: float = 1.0,
     ) -> NDArray[np.float32]:
         """(n,) mm along the normals of the smooth shape that make the difference to `shape`."""
-        along = self.wrinkles(person, level)(strengths_of(blendshapes, self.blendshape_names))
+        along = self.wrinkles(person, level, steepness)(strengths_of(blendshapes, self.blendshape_names))
         return along.astype(np.float32)
 
-    def wrinkles(self, person: Person, level: int = 0) -> Wrinkles:
+    def wrinkles(self, person: Person, level: int = 0, steepness: float = 1.0) -> Wrinkles:
         """A person's displacement on a surface, kept for the last few people."""
         return self._kept(
-            "wrinkles", (person.number, level), lambda: wrinkles_of(self.folds, self.finer(level), person)
+            "wrinkles",
+            (person.number, level, steepness),
+            lambda: wrinkles_of(self.folds, self.finer(level), person, steepness),
         )
 
     @cached_property
@@ -202,7 +208,7 @@ class Population:
             lambda: personal_blendshapes(self.anatomy, person.base_shape, person.seed),
         )
 
-    def _kept(self, what: str, key: tuple[int, int], make: Callable[[], T]) -> T:
+    def _kept(self, what: str, key: tuple[float, ...], make: Callable[[], T]) -> T:
         """The value for a person and a level, made when it is not among the last few."""
         shelf = self._shelves.setdefault(what, OrderedDict())
         if key not in shelf:

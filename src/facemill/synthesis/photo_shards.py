@@ -8,7 +8,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -20,17 +19,14 @@ from facemill.models.head_builder.skin import Complexion
 from facemill.runtime.seeds import generator_of
 from facemill.runtime.tables import OK
 from facemill.synthesis.accessory import SKIN
-from facemill.synthesis.body import Studio
+from facemill.synthesis.body import Skin, Studio
 from facemill.synthesis.camera import CROP_SIZE, View, crop_view
 from facemill.synthesis.identities import Person, Population
+from facemill.synthesis.photo_files import PhotoFiles, nearest_depth
 from facemill.synthesis.photograph import Photograph
 from facemill.synthesis.settings import PhotoTask, SynthesizePhotosSettings
 from facemill.synthesis.sitting import Sitting, Studies
 from facemill.synthesis.splits import members_of
-
-_DEPTH_STEPS = 10  # per millimetre
-_DEPTH_MARGIN = 500.0  # millimetres before the head at which the depth maps begin
-_LABELS, _DEPTH, _MASKS = "labels", "depth", "masks"
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +39,7 @@ class _Taken:
     person: Person
     sitting_name: str
     sitting: Sitting
+    skin: Skin
     view: View
     photograph: Photograph
 
@@ -61,28 +58,21 @@ def synthesize_photos(
 
     Args:
         shard: its number, as text.
-        pictures: folder, which exists, for `<photo>.jpg` (or .png), `labels/<photo>.png`, and on request
-            `depth/<photo>.png` and `masks/<photo>.png`.
+        pictures: folder, which exists, for the files of `PhotoFiles`.
     Returns:
         The table (columns of the photo stages, then the truth), one row per photograph; and arrays: per
         person `person`, `base_shape`, `complexion`; per photo `photo`, `person_row`, the camera, `lighting`,
         `strengths`, `landmarks68`, `visible68`, `dense_landmarks` (the vertices `dense_vertices`).
     """
-    folder = Path(pictures)
-    for name, wanted in (
-        (_LABELS, task.labels),
-        (_DEPTH, task.depth),
-        (_MASKS, task.pictures == "png" and task.framing == "crop"),
-    ):
-        if wanted:
-            (folder / name).mkdir(exist_ok=True)
+    studio = Studio(population, task.surface_level, task.wrinkles)
+    files = PhotoFiles(Path(pictures), task, studio)
     people: list[Person] = []
     rows, exact = [], []
-    studies = Studies(Studio(population), task, settings)
+    studies = Studies(studio, task, settings)
     for taken in _photographs(studies, population, task, settings, shard):
         if not people or people[-1].number != taken.person.number:
             people.append(taken.person)
-        _write_pictures(folder, taken, task)
+        files.write(taken.photo, taken.photograph, taken.skin, taken.view)
         rows.append(_row(taken, task, shard))
         exact.append(_exact(taken, len(people) - 1))
     logger.info("shard %s: %d photographs of %d people", shard, len(rows), len(people))
@@ -122,36 +112,8 @@ def _photographs(
             shared = own
             if task.views_per_sitting > 1:
                 shared = generator_of(settings.seed, "sitting", f"{person.name}_{number:02d}")
-            sitting, view, picture = studies.take(sitter, shared, place, own)
-            yield _Taken(photo, person, f"{number:02d}", sitting, view, picture)
-
-
-def _write_pictures(folder: Path, taken: _Taken, task: PhotoTask) -> None:
-    picture, name = taken.photograph, f"{taken.photo}.png"
-    if task.pictures == "jpg":
-        (folder / f"{taken.photo}.jpg").write_bytes(picture.jpeg)
-    else:
-        _write_png(folder / name, cv2.cvtColor(picture.image, cv2.COLOR_RGB2BGR))
-        if task.framing == "crop":
-            _write_png(folder / _MASKS / name, np.where(picture.labels == SKIN, 255, 0).astype(np.uint8))
-    if task.labels:
-        _write_png(folder / _LABELS / name, picture.labels)
-    if picture.depth is not None:
-        steps = np.rint((picture.depth - _nearest_depth(taken.view)) * _DEPTH_STEPS)
-        steps = np.where(np.isfinite(picture.depth), np.clip(steps, 1, 65535), 0)
-        _write_png(folder / _DEPTH / name, steps.astype(np.uint16))
-
-
-def _write_png(path: Path, pixels: NDArray) -> None:
-    done, content = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-    if not done:
-        raise RuntimeError(f"OpenCV could not encode {path.name} of shape {pixels.shape}")
-    path.write_bytes(content.tobytes())
-
-
-def _nearest_depth(view: View) -> float:
-    """Depth of step 0 of the depth map, millimetres."""
-    return view.distance - _DEPTH_MARGIN
+            sitting, skin, view, picture = studies.take(sitter, shared, place, own)
+            yield _Taken(photo, person, f"{number:02d}", sitting, skin, view, picture)
 
 
 def _row(taken: _Taken, task: PhotoTask, shard: str) -> dict[str, Any]:
@@ -201,7 +163,7 @@ def _row(taken: _Taken, task: PhotoTask, shard: str) -> dict[str, Any]:
         "light": sitting.light,
         "focal": view.focal,
         "distance": view.distance,
-        "depth_of_0": _nearest_depth(view),
+        "depth_of_0": nearest_depth(view),
     }
 
 

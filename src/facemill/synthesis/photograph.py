@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from facemill.geometry.camera import Camera, project
 from facemill.models.contour import JAW_COUNT, SlidingContour
 from facemill.models.topology import Topology
+from facemill.synthesis.accessory import SKIN
 from facemill.synthesis.background import random_background
 from facemill.synthesis.camera import View
 from facemill.synthesis.dense_landmarks import dense_landmark_vertices, dense_landmarks
 from facemill.synthesis.layers import Layer, join
 from facemill.synthesis.lighting import Lights, harmonics_of
-from facemill.synthesis.render import SAMPLES, Drawing, depth_map, draw
+from facemill.synthesis.render import SAMPLES, Drawing, depth_map, draw, seen_values
 from facemill.synthesis.sensor import GAMMA, Sensor, decode_jpeg, develop, encode_jpeg, gains_of, linear_of
 
 _HIDDEN_BY = 4.0  # millimetres by which something must lie before a landmark to hide it
@@ -54,6 +55,7 @@ class Photograph:
         image: (H, W, 3) uint8, as the JPEG shows it; jpeg: the file.
         labels: (H, W) uint8, see `layers`; covered: (H, W) float32, share of each pixel in front.
         depth: (H, W) float32 millimetres at the centres of the pixels, infinite behind; or None.
+        displacement: (H, W) float32 mm of the skin at the centres of the pixels, NaN elsewhere; or None.
         landmarks68: (68, 2) pixels; the jaw lies on the visible outline, as annotators mark it.
         visible68: (68,) bool, nothing lies before the landmark and it is inside the picture.
         dense_landmarks: (N, 2) pixels of `Landmarks.dense`, seen or not.
@@ -66,6 +68,7 @@ class Photograph:
     labels: NDArray[np.uint8]
     covered: NDArray[np.float32]
     depth: NDArray[np.float32] | None
+    displacement: NDArray[np.float32] | None
     landmarks68: NDArray[np.float64]
     visible68: NDArray[np.bool_]
     dense_landmarks: NDArray[np.float32]
@@ -104,13 +107,18 @@ class Landmarks:
 
 
 def photograph(
-    landmarks: Landmarks, scene: Scene, random: np.random.Generator, with_depth: bool = False
+    landmarks: Landmarks,
+    scene: Scene,
+    random: np.random.Generator,
+    with_depth: bool = False,
+    relief: NDArray[np.float32] | None = None,
 ) -> Photograph:
     """Take one photograph.
 
     Args:
         random: of the background and of the noise.
         with_depth: draw the depth map as well.
+        relief: (n,) displacement of the head's vertices, mm, NaN where it is not told; draws it as well.
     """
     view, sensor = scene.view, scene.sensor
     head, whole = scene.layers[0], join(scene.layers)
@@ -130,6 +138,7 @@ def photograph(
         labels=drawing.labels,
         covered=drawing.covered,
         depth=depth_map(whole, view) if with_depth else None,
+        displacement=None if relief is None else seen_values(whole, view, relief, SKIN),
         landmarks68=points,
         visible68=_visible(drawing, points, depths),
         dense_landmarks=dense_landmarks(head.vertices, landmarks.dense, view.camera),

@@ -106,6 +106,20 @@ def depth_map(layer: Layer, view: View) -> NDArray[np.float32]:
     return np.asarray(_fragments(layer, view, view.size).depth[0])
 
 
+def seen_values(layer: Layer, view: View, values: NDArray[np.float32], label: int) -> NDArray[np.float32]:
+    """What the surface at the centre of each pixel (H, W) has of `values` (m,) of its first m vertices.
+
+    NaN where a pixel shows another label, another vertex or nothing.
+    """
+    fragments = _fragments(layer, view, view.size)
+    ids, weights = fragments.triangle_ids[0], fragments.barycentrics[0]
+    corners = layer.triangles[ids]
+    there = (ids >= 0) & (layer.labels[ids] == label) & (corners < len(values)).all(axis=-1)
+    seen = np.full(view.size, np.nan, np.float32)
+    seen[there] = (weights[there] * values[corners[there]]).sum(axis=-1)
+    return seen
+
+
 def lights_at_head(lights: Lights, view: View) -> HeadLights:
     """The lights in the frame of the unposed head."""
     turn = view.posed_from_head

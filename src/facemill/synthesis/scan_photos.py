@@ -64,11 +64,9 @@ class ScanPhotographer:
         challenge = case.challenge
         kind = str(random.choice(KINDS[challenge]))
         strengths = random_expression(random, kind)
-        vertices = self.studio.population.shape(body.person, strengths)
+        skin = self.studio.skin(body.person, strengths)
         view = self._view(challenge, random)
-        occluders, _, picture = self.photographer.take(
-            body, vertices, view, _chances(challenge, random), random
-        )
+        occluders, _, picture = self.photographer.take(body, skin, view, _chances(challenge, random), random)
         truth = {
             **_truth(case, body.person, view, picture),
             "expression": kind,

@@ -65,7 +65,13 @@ class PhotoTask(Settings):
     surface_level: Literal[0, 1] = Field(
         default=0, description="Fineness: vertices 1.4 or 0.7 mm apart in the face, with pores at 1."
     )
-    wrinkles: bool = Field(default=True, description="false: people without folds, pores and unevenness.")
+    wrinkles: float = Field(
+        default=1.0,
+        ge=0,
+        le=3,
+        description="How steep folds are and how early they come with age: 1 as in all other data sets, "
+        "which is mild; 0 (or false): people without folds, pores and unevenness.",
+    )
     pictures: Literal["jpg", "png"] = Field(
         default="jpg",
         description="jpg: as the camera compressed it; png: the same pixels, and masks, in the files that "

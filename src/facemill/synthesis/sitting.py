@@ -12,7 +12,7 @@ from facemill.geometry.five_points import five_of_68
 from facemill.geometry.rotation import matrix_from_euler_deep3d
 from facemill.synthesis.accessories import Chances, random_accessories
 from facemill.synthesis.accessory import HAIR
-from facemill.synthesis.body import Body, Studio
+from facemill.synthesis.body import Body, Skin, Studio
 from facemill.synthesis.camera import (
     View,
     crop_view,
@@ -64,32 +64,36 @@ class Photographer:
     def take(
         self,
         body: Body,
-        vertices: NDArray[np.float32],
+        skin: Skin,
         view: View,
         chances: Chances,
         random: np.random.Generator,
         with_depth: bool = False,
         own: np.random.Generator | None = None,
         sitting_view: View | None = None,
+        known: NDArray[np.bool_] | None = None,
     ) -> tuple[tuple[str, ...], str, Photograph]:
         """Take one photograph.
 
         Args:
-            vertices: (V, 3) of the person with an expression.
+            skin: the person with an expression.
             chances: of what is worn; shoulders are made here, so its `top` should be 0.
             random: of the sitting; own: of the background and the noise, None: `random`.
             sitting_view: the middle view of the sitting, which light, exposure and shoulders go by; None:
                 `view`.
+            known: (n,) vertices whose displacement is drawn; None: none is.
         Returns:
             names of what is worn or held before the head, the kind of light, and the photograph.
         """
-        worn = random_accessories(self.studio.population, body.person, vertices, random, chances, body.hair)
-        head = body.posed(vertices, worn)
+        coarse = skin.vertices[: len(body.layer.vertices)]
+        worn = random_accessories(self.studio.population, body.person, coarse, random, chances, body.hair)
+        head = body.posed(skin.vertices, worn, self.studio.open_in_grooves(skin))
         layers = [head, self._torso(head, body, sitting_view or view, random), *map(body.dressed, worn)]
         lights = random_lights(random)
         sensor = random_sensor(random, lights.kind in _DIM, view.scaled(1.0))
         scene = Scene(layers, view, lights, sensor, sitting_view)
-        picture = photograph(self.landmarks, scene, own or random, with_depth)
+        relief = None if known is None else np.where(known, skin.displacement, np.float32(np.nan))
+        picture = photograph(self.landmarks, scene, own or random, with_depth, relief)
         return tuple(thing.name for thing in worn if thing.label != HAIR), lights.kind, picture
 
     def _torso(self, head: Layer, body: Body, view: View, random: np.random.Generator) -> Layer:
@@ -119,7 +123,7 @@ class Studies:
 
     def take(
         self, body: Body, random: np.random.Generator, place: int = 0, own: np.random.Generator | None = None
-    ) -> tuple[Sitting, View, Photograph]:
+    ) -> tuple[Sitting, Skin, View, Photograph]:
         """Take one photograph.
 
         Args:
@@ -134,7 +138,7 @@ class Studies:
         if kind == "named":
             kind = str(random.choice(sorted(EXPRESSIONS)))
         strengths = random_expression(random, kind)
-        vertices = self.studio.population.shape(body.person, strengths)
+        skin = self.studio.skin(body.person, strengths)
         angles = random_angles(
             random, task.yaw_deviation, task.yaw_limit, settings.pitch_deviation, settings.roll_deviation
         )
@@ -146,13 +150,14 @@ class Studies:
             middle = turned_view(view, float(yaws.mean()))
             view = turned_view(view, float(yaws[place]))
         if task.framing == "crop":
-            points = five_of_68(self.photographer.landmarks(vertices, view)[0])
+            points = five_of_68(self.photographer.landmarks(skin.vertices, view)[0])
             points += own.normal(0, settings.point_noise, points.shape) * view.scaled(1.0)
             view = crop_view(view, points, task.size)
+        known = self.studio.known if task.displacement else None
         occluders, light, picture = self.photographer.take(
-            body, vertices, view, _chances(settings.accessories), random, task.depth, own, middle
+            body, skin, view, _chances(settings.accessories), random, task.depth, own, middle, known
         )
-        return Sitting(kind, strengths, occluders, light), view, picture
+        return Sitting(kind, strengths, occluders, light), skin, view, picture
 
 
 def _chances(factor: float) -> Chances:
