@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from facemill.report.detail_inputs import DetailSetResults
 from facemill.report.evaluation_inputs import Evaluations
 from facemill.report.people_inputs import PeopleSetResults
 from facemill.report.training_inputs import Training
@@ -47,6 +48,7 @@ class ReportInputs:
         evaluations: what the run measured against truths.
         training: of the run's network; None for a run that trains nothing.
         people: sets of people, of whom each was made of several photos.
+        detail: photo sets whose faces got a detail layer.
     """
 
     run: str
@@ -56,6 +58,7 @@ class ReportInputs:
     evaluations: Evaluations = NOTHING_MEASURED
     training: Training | None = None
     people: tuple[PeopleSetResults, ...] = ()
+    detail: tuple[DetailSetResults, ...] = ()
 
 
 def read_inputs(
@@ -68,6 +71,7 @@ def read_inputs(
     evaluations: Evaluations = NOTHING_MEASURED,
     training: Training | None = None,
     people: tuple[PeopleSetResults, ...] = (),
+    detail: tuple[DetailSetResults, ...] = (),
 ) -> ReportInputs:
     """Read what the stages wrote.
 
@@ -77,7 +81,7 @@ def read_inputs(
         faces: photos/<set>/faces.csv of each set; the name of the set is that of its folder.
         coarse: coarse/<set>/export_coarse/<shard>.parquet; none for sets that were not exported.
         evaluations: of `read_evaluations`. training: of `read_training`.
-        people: of `read_people`.
+        people: of `read_people`. detail: of `read_detail`.
     Raises:
         FormatError: a table is missing, damaged, of an unknown set or lacks a column.
     """
@@ -91,7 +95,9 @@ def read_inputs(
             )
         exported[name].append(_checked(read_table(path), path, ("photo", "status", "reason", "folder")))
     sets = tuple(_photo_set(name, table, exported[name]) for name, table in photos.items())
-    return ReportInputs(run, sets, read_times(benchmarks), configuration, evaluations, training, people)
+    return ReportInputs(
+        run, sets, read_times(benchmarks), configuration, evaluations, training, people, detail
+    )
 
 
 def read_times(folder: str | Path) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
+from facemill.report.detail_section import detail_section
 from facemill.report.evaluation_section import evaluation_section
 from facemill.report.face_section import faces_section
 from facemill.report.inputs import ReportInputs
@@ -37,6 +38,7 @@ SECTIONS: tuple[SectionMaker, ...] = (
     summary_section,
     evaluation_section,
     faces_section,
+    detail_section,
     people_section,
     training_section,
     photos_section,
