@@ -1,8 +1,8 @@
 """Coefficients of the morphable model for each face of a shard.
 
-input: table (of segment_skin), crops (align_faces/<shard>), masks (segment_skin/<shard>), model
+input: table (of segment_skin, or of synthesize_photos), crops and masks (what holds their folders), model
 output: table, arrays
-params: settings, model_name, device
+params: settings, crops_folder, masks_folder, model_name, device
 """
 
 from facemill.coarse.reconstruct import reconstruct_coarse
@@ -17,8 +17,8 @@ log_to(snakemake.log[0])
 use_threads(snakemake.threads)
 table, arrays = reconstruct_coarse(
     table=read_table(snakemake.input.table),
-    crops_folder=snakemake.input.crops,
-    masks_folder=snakemake.input.masks,
+    crops_folder=snakemake.params.crops_folder,
+    masks_folder=snakemake.params.masks_folder,
     model=load_model(snakemake.input.model),
     settings=CoarseSettings(**snakemake.params.settings),
     device=choose_device(snakemake.params.device),

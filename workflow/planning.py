@@ -14,6 +14,7 @@ from typing import Any
 import people_sets
 import yaml
 from derived_sets import COARSE, DataSet, data_set, folder_of, made_by, plan_derived_set, set_name, set_names
+from face_sets import FaceSets
 from training_sets import TrainingSets
 
 from facemill.configuration import Configuration, check_configuration
@@ -51,7 +52,7 @@ def open_plan(root: Path, given: Mapping[str, Any], files: Iterable[Any], may_li
 
 
 @dataclass(frozen=True)
-class Plan(TrainingSets):
+class Plan(TrainingSets, FaceSets):
     """A run, as the rules see it.
 
     Attributes:
@@ -153,6 +154,8 @@ class Plan(TrainingSets):
 
     def shards(self, name: str) -> list[str]:
         """Shards of a set."""
+        if self.is_synthesized(name):
+            return self.synthetic_shards("photos", name)
         try:
             return list(self.set_plan(name).shards)
         except FacemillError as error:
@@ -164,6 +167,8 @@ class Plan(TrainingSets):
 
     def shard_of(self, name: str, photo: str) -> str:
         """The shard that holds a photo of a set."""
+        if self.is_synthesized(name):
+            return self.synthetic_shard_of(name, photo)
         return shard_of(self.set_plan(name), photo)
 
     def photo_file(self, pattern: str, wildcards: Any) -> str:

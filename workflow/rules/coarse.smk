@@ -3,9 +3,7 @@
 
 rule reconstruct_coarse:
     input:
-        table=f"{RESULTS}/photos/{{set}}/segment_skin/{{shard}}.parquet",
-        crops=f"{RESULTS}/photos/{{set}}/align_faces/{{shard}}",
-        masks=f"{RESULTS}/photos/{{set}}/segment_skin/{{shard}}",
+        unpack(plan.face_files),
         model=rules.prepare_model.output.model,
         trained=plan.own_weights("reconstruct_coarse", "network"),
     output:
@@ -24,6 +22,8 @@ rule reconstruct_coarse:
         gpu=plan.gpus,
     params:
         settings=plan.stage_with_weights("reconstruct_coarse", "network"),
+        crops_folder=lambda wildcards: plan.crops_folder(wildcards),
+        masks_folder=lambda wildcards: plan.masks_folder(wildcards),
         weights=plan.weights_digest("reconstruct_coarse", "network"),
         model_name=plan.settings.model,
         device=plan.settings.device,
@@ -38,7 +38,7 @@ rule export_coarse:
     input:
         faces=rules.reconstruct_coarse.output.table,
         arrays=rules.reconstruct_coarse.output.arrays,
-        crops=f"{RESULTS}/photos/{{set}}/align_faces/{{shard}}",
+        crops=lambda wildcards: plan.face_files(wildcards)["crops"],
         model=rules.prepare_model.output.model,
         whole=plan.whole_head,
     output:
@@ -55,8 +55,8 @@ rule export_coarse:
         runtime=120,
     params:
         settings=plan.stage("export_coarse"),
-        photo_folder=lambda wildcards: plan.folder(wildcards.set),
-        crops_folder=lambda wildcards, input: input.crops,
+        photo_folder=lambda wildcards: plan.photo_folder(wildcards),
+        crops_folder=lambda wildcards: plan.crops_folder(wildcards),
         folder=lambda wildcards: f"{RESULTS}/coarse/{wildcards.set}",
         code=plan.code("export_coarse"),
     message:
@@ -74,9 +74,7 @@ rule export_photo:
         arrays=lambda wildcards: plan.photo_file(
             "coarse/{set}/reconstruct_coarse/{shard}.npz", wildcards
         ),
-        crops=lambda wildcards: plan.photo_file(
-            "photos/{set}/align_faces/{shard}", wildcards
-        ),
+        crops=lambda wildcards: plan.face_files(wildcards)["crops"],
         model=rules.prepare_model.output.model,
         whole=plan.whole_head,
     output:
@@ -118,8 +116,8 @@ rule export_photo:
         runtime=30,
     params:
         settings=plan.stage("export_coarse"),
-        photo_folder=lambda wildcards: plan.folder(wildcards.set),
-        crops_folder=lambda wildcards, input: input.crops,
+        photo_folder=lambda wildcards: plan.photo_folder(wildcards),
+        crops_folder=lambda wildcards: plan.crops_folder(wildcards),
         folder=lambda wildcards: f"{RESULTS}/coarse/{wildcards.set}",
         code=plan.code("export_photo"),
     message:
