@@ -1,0 +1,148 @@
+"""Displacement maps as pictures: 16-bit grey PNG with the scale in its metadata and in a file beside it.
+
+millimetres = (value - zero) x scale, positive out of the surface. Programs that read displacement maps
+(Blender, game engines) take the picture, middle grey as zero, and 65535 x scale = 6.5535 mm as its strength.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from facemill.runtime.errors import FormatError
+from facemill.runtime.files import atomic_path, write_json
+
+FORMAT = "facemill-displacement-1"
+SCALE = 1e-4  # millimetres a step
+ZERO = 32768
+LARGEST = (65535 - ZERO) * SCALE
+#: tEXt chunks of the picture, and keys of the sidecar.
+TEXT_KEYS = {"scale": "displacement_scale", "zero": "displacement_zero", "unit": "displacement_unit"}
+UNIT = "millimetre"
+
+
+def write_displacement(path: str | Path, displacement: ArrayLike, sidecar: bool = True) -> None:
+    """Write a map (H, W) of millimetres, within +-3.2767; equal maps give equal bytes.
+
+    Args:
+        path: ends with `.png`.
+        sidecar: write `<stem>.json` with the scale too, for programs that drop the metadata of pictures.
+    Raises:
+        ValueError: not (H, W), not finite, out of range, or another suffix.
+    """
+    path = Path(path)
+    values = np.asarray(displacement, dtype=np.float64)
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"path: expected a name that ends with .png, found {path.name}")
+    if values.ndim != 2 or not values.size:
+        raise ValueError(f"displacement: expected shape (H, W), found {values.shape}")
+    if not np.isfinite(values).all():
+        raise ValueError("displacement: expected finite numbers, found NaN or infinity")
+    steps = np.rint(values / SCALE)
+    if steps.min() < -ZERO or steps.max() > 65535 - ZERO:
+        raise ValueError(
+            f"displacement: expected millimetres within {-LARGEST:.4f}..{LARGEST:.4f}, "
+            f"found {values.min():.4f}..{values.max():.4f}"
+        )
+    about: dict[str, Any] = {"scale": SCALE, "zero": ZERO, "unit": UNIT}
+    text = PngInfo()
+    for key, name in TEXT_KEYS.items():
+        text.add_text(name, str(about[key]))
+    picture = Image.fromarray((steps + ZERO).astype(np.uint16))
+    with atomic_path(path) as partial:
+        picture.save(partial, format="PNG", pnginfo=text, compress_level=6)
+    if sidecar:
+        write_json(
+            path.with_suffix(".json"),
+            {
+                **about,
+                "format": FORMAT,
+                "width": values.shape[1],
+                "height": values.shape[0],
+                "smallest": float(values.min()),
+                "largest": float(values.max()),
+                "conventions": "displacement = (value - zero) x scale, along the outward normal of the "
+                "coarse surface; row 0 of the picture is v = 1",
+            },
+        )
+
+
+def read_displacement(path: str | Path) -> NDArray[np.float32]:
+    """Read a map (H, W) of millimetres: 16-bit grey PNG, scale and zero from its metadata or its sidecar.
+
+    Raises:
+        FormatError: the file is missing, is no PNG, is not 16-bit grey, states no scale, a scale in another
+            unit, or picture and sidecar disagree.
+    """
+    path = Path(path)
+    try:
+        with Image.open(path, formats=("PNG",)) as image:
+            mode, values, text = image.mode, np.array(image), dict(getattr(image, "text", {}))
+    except (OSError, SyntaxError) as error:
+        raise FormatError(
+            f"{path} cannot be read", "a PNG of 16-bit grey", str(error), "check the path, or export it again"
+        ) from error
+    if not mode.startswith("I;16") and not (mode == "I" and values.ndim == 2 and values.max() > 255):
+        raise FormatError(
+            f"{path} has another bit depth",
+            "16-bit grey (one channel)",
+            f"a picture of mode {mode}",
+            "export it as 16-bit grey: 8 bits would leave steps of 0.03 mm",
+        )
+    inside = {key: text[name] for key, name in TEXT_KEYS.items() if name in text}
+    beside = _sidecar(path.with_suffix(".json"))
+    known = inside if "scale" in inside else beside
+    if "scale" not in known or "zero" not in known:
+        raise FormatError(
+            f"{path} does not say what its values mean",
+            f"{TEXT_KEYS['scale']} and {TEXT_KEYS['zero']} in its tEXt chunks, or {path.stem}.json beside it",
+            f"chunks {', '.join(sorted(text)) or 'none'}, "
+            + ("a sidecar without them" if beside else "no sidecar"),
+            "keep the sidecar beside the picture: many programs drop metadata when they save",
+        )
+    scale, zero = _number(path, known, "scale"), _number(path, known, "zero")
+    if known.get("unit", UNIT) != UNIT:
+        raise FormatError(f"{path} has another unit", UNIT, str(known["unit"]), "convert it to millimetres")
+    if "scale" in beside and not math.isclose(_number(path, beside, "scale"), scale):
+        raise FormatError(
+            f"{path} and its sidecar disagree",
+            f"one scale, {scale}",
+            f"{beside['scale']} in {path.stem}.json",
+            "they belong to different maps: export both again",
+        )
+    return ((values.astype(np.float64) - zero) * scale).astype(np.float32)
+
+
+def _sidecar(path: Path) -> dict[str, Any]:
+    """What the sidecar says; nothing when there is none."""
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise FormatError(
+            f"{path} cannot be read", "the JSON that tells the scale of a map", str(error), "export it again"
+        ) from error
+    return found if isinstance(found, dict) else {}
+
+
+def _number(path: Path, known: dict[str, Any], key: str) -> float:
+    try:
+        value = float(known[key])
+    except (KeyError, TypeError, ValueError):
+        value = math.nan
+    if not math.isfinite(value) or (key == "scale" and value <= 0):
+        raise FormatError(
+            f"{path} states no usable {key}",
+            "a positive number" if key == "scale" else "a number",
+            str(known.get(key)),
+            "export the map again",
+        )
+    return value
