@@ -15,7 +15,7 @@ from facemill.geometry.camera import Camera, project
 from facemill.geometry.image import resizing, translation
 from facemill.geometry.infill import push_pull
 from facemill.geometry.mesh import VertexNormals, check_triangles, normalised
-from facemill.geometry.sampling import sample
+from facemill.geometry.sampling import Interpolation, sample
 from facemill.rendering.rasterize import rasterize
 from facemill.rendering.zbuffer import Screen, rasterize_screens
 
@@ -109,15 +109,15 @@ class TexelView(NamedTuple):
     weight: Tensor
 
 
-def sample_texture(textures: Tensor, uv: Tensor) -> Tensor:
-    """Read textures (B, H, W, C) at uv (B, ..., 2), bilinearly, v up: (B, ..., C). Differentiable.
+def sample_texture(textures: Tensor, uv: Tensor, interpolation: Interpolation = "bilinear") -> Tensor:
+    """Read textures (B, H, W, C) at uv (B, ..., 2), v up: (B, ..., C). Differentiable.
 
     Beyond the outermost texel centres the border repeats.
     """
     height, width = textures.shape[1:3]
     columns = uv[..., 0] * width - 0.5
     rows = (1 - uv[..., 1]) * height - 0.5
-    return sample(textures, torch.stack([columns, rows], dim=-1)).values
+    return sample(textures, torch.stack([columns, rows], dim=-1), interpolation).values
 
 
 def bake_texture(
