@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from facemill.detail.atlas import DetailAtlas
@@ -44,6 +44,17 @@ class TexelPlaces:
     weight: Tensor
     pixels_per_mm: Tensor
     size: tuple[int, int]
+
+    def in_image(self, image_from_photo: ArrayLike, size: tuple[int, int]) -> TexelPlaces:
+        """The same in another image of the same view: a crop of the photo, of `size`, say.
+
+        `image_from_photo`: (3, 3), to its pixels. The scale stays that of the photo.
+        """
+        pixels = transform_points(np.asarray(image_from_photo), self.pixels.double().cpu().numpy())
+        moved = torch.as_tensor(pixels).to(self.pixels)
+        limits = moved.new_tensor([size[1] - 0.5, size[0] - 0.5])
+        inside = ((moved >= -0.5) & (moved <= limits)).all(-1)
+        return TexelPlaces(moved, self.weight * inside, self.pixels_per_mm, size)
 
     def read(self, image: Tensor, interpolation: Interpolation = "bilinear") -> Tensor:
         """A map of the photo (H, W, C) at the texels: (h, w, C), 0 where they are not seen.
@@ -125,12 +136,7 @@ def sample_photo(
     step = _pixels_per_texel(places)
     scale = 1.0 if step <= MOST_STEP else 1 / step
     picture, picture_from_photo = _window_of(photo, places.pixels[seen], scale)
-    reduced = TexelPlaces(
-        torch.as_tensor(transform_points(picture_from_photo, places.pixels.double().cpu().numpy())).to(shape),
-        places.weight,
-        places.pixels_per_mm,
-        (picture.shape[0], picture.shape[1]),
-    )
+    reduced = places.in_image(picture_from_photo, (picture.shape[0], picture.shape[1]))
     values = torch.from_numpy(picture).to(shape)
     if picture.dtype == np.uint8:
         values = values / 255
