@@ -14,7 +14,7 @@ CROP_SIZE = 224
 
 
 class FaceSets:
-    """The part of `planning.Plan` that knows where faces are; `wildcards` have `set`, and `shard` or `photo`."""
+    """The part of `planning.Plan` that knows where faces are; `wildcards`: `set`, and `shard` or `photo`."""
 
     settings: Any
     results: str
@@ -55,6 +55,12 @@ class FaceSets:
         if self.is_synthesized(wildcards.set):
             return self._synthetic_place(wildcards)
         return str(self.folder(wildcards.set))
+
+    def displacement_folder(self, wildcards: Any) -> str | None:
+        """The folder of the true displacement of the photos of a shard; None where nobody knows."""
+        if not self.is_synthesized(wildcards.set) or not self._task(wildcards.set).displacement:
+            return None
+        return f"{self._synthetic_place(wildcards)}/displacement"
 
     def synthetic_shard_of(self, name: str, photo: str) -> str:
         """The shard of a synthetic set that holds a photo."""
