@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facemill.geometry.mesh import Mesh, vertex_normals
+from facemill.geometry.tangents import tangent_frames
 from facemill.runtime.errors import FormatError
 from facemill.runtime.files import write_bytes
 
@@ -36,6 +37,7 @@ def write_glb(
     texture: NDArray[np.uint8] | None = None,
     texture_format: Literal["JPEG", "PNG"] = "JPEG",
     quality: int = 92,
+    normal_map: NDArray[np.uint8] | None = None,
 ) -> None:
     """Write a mesh with normals, and its texture or vertex colours; equal input gives equal bytes.
 
@@ -47,34 +49,33 @@ def write_glb(
         mesh: millimetres, head frame (y up, z out of the face), which is glTF's frame too.
         texture: (H, W, 3) uint8, row 0 is v = 1.
         quality: of the JPEG.
+        normal_map: (H, W, 3) uint8, row 0 is v = 1, in the tangent space of `tangent_frames` (green is up);
+            stored as PNG, with the tangents, so that every viewer uses the same.
     Raises:
-        ValueError: a texture without uv.
+        ValueError: a texture or a normal map without uv.
     """
-    if texture is not None and (mesh.uv is None or mesh.uv_triangles is None):
+    if (texture is not None or normal_map is not None) and (mesh.uv is None or mesh.uv_triangles is None):
         raise ValueError("texture: expected a mesh with uv, found none; give uv and uv_triangles too")
     vertex, uv, triangles = split_at_seams(mesh)
     writer = _Writer()
+    normals = _unit_normals(mesh)[vertex]
+    positions = (mesh.vertices / MILLIMETRES_PER_METRE)[vertex]
     attributes = {
-        "POSITION": writer.add((mesh.vertices / MILLIMETRES_PER_METRE)[vertex], "VEC3", bounds=True),
-        "NORMAL": writer.add(_unit_normals(mesh)[vertex], "VEC3"),
+        "POSITION": writer.add(positions, "VEC3", bounds=True),
+        "NORMAL": writer.add(normals, "VEC3"),
     }
     if uv is not None:
         attributes["TEXCOORD_0"] = writer.add(np.stack([uv[:, 0], 1 - uv[:, 1]], axis=1), "VEC2")
-    material: dict[str, Any] = {"metallicFactor": 0.0, "roughnessFactor": 1.0}
-    images: dict[str, Any] = {}
+    material: dict[str, Any] = {"pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 1.0}}
     if texture is not None:
-        material["baseColorTexture"] = {"index": 0}
-        encoded = io.BytesIO()
-        options = {"quality": quality, "subsampling": 0} if texture_format == "JPEG" else {}
-        Image.fromarray(texture).save(encoded, format=texture_format, **options)
-        view = writer.add_view(encoded.getvalue())
-        images = {
-            "images": [{"bufferView": view, "mimeType": f"image/{texture_format.lower()}", "name": "photo"}],
-            "samplers": [{"magFilter": 9729, "minFilter": 9987, "wrapS": 33071, "wrapT": 33071}],
-            "textures": [{"source": 0, "sampler": 0}],
-        }
+        picture = writer.add_image(texture, "photo", texture_format, quality)
+        material["pbrMetallicRoughness"]["baseColorTexture"] = {"index": picture}
     elif mesh.colors is not None:
         attributes["COLOR_0"] = writer.add(_linear(np.clip(mesh.colors, 0, 1))[vertex], "VEC3")
+    if normal_map is not None and uv is not None:
+        frames = tangent_frames(mesh.vertices[vertex], normals, uv, triangles)
+        attributes["TANGENT"] = writer.add(np.column_stack([frames.tangents, frames.signs]), "VEC4")
+        material["normalTexture"] = {"index": writer.add_image(normal_map, "normals", "PNG", quality)}
     primitive = {
         "attributes": attributes,
         "indices": writer.add_indices(triangles, len(vertex)),
@@ -86,8 +87,8 @@ def write_glb(
         "scenes": [{"nodes": [0]}],
         "nodes": [{"mesh": 0, "name": "face"}],
         "meshes": [{"primitives": [primitive], "name": "face"}],
-        "materials": [{"name": "face", "pbrMetallicRoughness": material, "doubleSided": True}],
-        **images,
+        "materials": [{"name": "face", **material, "doubleSided": True}],
+        **writer.pictures(),
         "accessors": writer.accessors,
         "bufferViews": writer.views,
         "buffers": [{"byteLength": len(writer.binary)}],
@@ -157,6 +158,7 @@ class _Writer:
         self.binary = bytearray()
         self.views: list[dict[str, Any]] = []
         self.accessors: list[dict[str, Any]] = []
+        self.images: list[dict[str, Any]] = []
 
     def add_view(self, content: bytes, target: int | None = None) -> int:
         view: dict[str, Any] = {"buffer": 0, "byteOffset": len(self.binary), "byteLength": len(content)}
@@ -165,6 +167,24 @@ class _Writer:
         self.views.append(view)
         self.binary += content + bytes(-len(content) % 4)
         return len(self.views) - 1
+
+    def add_image(self, pixels: NDArray[np.uint8], name: str, kind: str, quality: int) -> int:
+        encoded = io.BytesIO()
+        options = {"quality": quality, "subsampling": 0} if kind == "JPEG" else {}
+        Image.fromarray(pixels).save(encoded, format=kind, **options)
+        view = self.add_view(encoded.getvalue())
+        self.images.append({"bufferView": view, "mimeType": f"image/{kind.lower()}", "name": name})
+        return len(self.images) - 1
+
+    def pictures(self) -> dict[str, Any]:
+        """The parts of the document about images, none without any; textures are numbered like images."""
+        if not self.images:
+            return {}
+        return {
+            "images": self.images,
+            "samplers": [{"magFilter": 9729, "minFilter": 9987, "wrapS": 33071, "wrapT": 33071}],
+            "textures": [{"source": number, "sampler": 0} for number in range(len(self.images))],
+        }
 
     def add(self, values: NDArray, kind: str, bounds: bool = False) -> int:
         values = np.ascontiguousarray(values, dtype="<f4")
