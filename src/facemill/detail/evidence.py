@@ -57,7 +57,7 @@ def evidence_terms(uv_photo: UvPhoto, skin: Tensor, atlas: DetailAtlas) -> dict[
     """The factors of `evidence` by name, each (h, w) 0..1.
 
     `facing`: seen, and not at a grazing angle; `beside_hidden`: away from what hides it; `resolution`: enough
-    pixels; `sharpness`: one number for the photo; `exposure`: neither over- nor underexposed; `skin`: no hair,
+    pixels; `sharpness`: one number for the photo; `exposure`: not over- or underexposed; `skin`: no hair,
     glasses or hand; `mask`: where the model's detail may be.
     """
     weight = uv_photo.weight.cpu().numpy()
@@ -71,7 +71,7 @@ def evidence_terms(uv_photo: UvPhoto, skin: Tensor, atlas: DetailAtlas) -> dict[
         "facing": _step(weight, *FACING),
         "beside_hidden": _step(beside, *BESIDE_HIDDEN) * seen,
         "resolution": _step(uv_photo.pixels_per_mm.cpu().numpy(), *RESOLUTION),
-        "sharpness": np.full(weight.shape, _step(np.float64(sharpness(uv_photo, atlas)), *SHARPNESS)),
+        "sharpness": _step(np.full(weight.shape, sharpness(uv_photo, atlas)), *SHARPNESS),
         "exposure": 1 - _step(_blurred(clipped, seen, CLIPPED_BLUR / texel), *reversed(CLIPPED)),
         "skin": _step(_blurred(skin.cpu().numpy(), seen, SKIN_BLUR / texel), *SKIN),
         "mask": atlas.mask.cpu().numpy(),
