@@ -25,6 +25,7 @@ from facemill.runtime.errors import FacemillError
 from facemill.synthesis.splits import members_of, person_name
 
 SHIPPED_NETWORKS = {"head": "resources/weights/coarse.safetensors"}
+SHIPPED_DETAIL = {"head": "resources/weights/detail.safetensors"}
 OWN = (COARSE, "mean_face")  # predictions that the run makes itself
 
 
@@ -330,7 +331,8 @@ class Plan(TrainingSets, FaceSets):
         values = self.stage(rule)
         for key in keys:
             if values[key] is None:
-                values[key] = SHIPPED_NETWORKS.get(self.settings.model, "")
+                shipped = SHIPPED_DETAIL if rule == "reconstruct_detail" else SHIPPED_NETWORKS
+                values[key] = shipped.get(self.settings.model, "")
             place = Path(values[key]).expanduser()
             elsewhere = not place.is_absolute() and not place.exists() and not self.own_weights(rule, key)
             if values[key] and elsewhere:

@@ -5,11 +5,16 @@ from pathlib import Path
 from typing import Any
 
 FILES = ("network.safetensors", "metrics.csv", "faces.png", "summary.json")
-FOLDERS = {"train_coarse": "coarse/train_coarse", "train_image_set": "people/train_image_set"}
+FOLDERS = {
+    "train_coarse": "coarse/train_coarse",
+    "train_image_set": "people/train_image_set",
+    "train_detail": "detail/train_detail",
+}
+PACKED = {"train_detail": "detail/{set}/pack_detail/{shard}"}  # others: pack_training's
 
 
 class TrainingSets:
-    """The part of `planning.Plan` that knows trainings; `rule` is train_coarse or train_image_set."""
+    """The part of `planning.Plan` that knows trainings; `rule` is one of `FOLDERS`."""
 
     settings: Any
     results: str
@@ -46,12 +51,12 @@ class TrainingSets:
         return list(getattr(settings, part) or settings.train)
 
     def packed_shards(self, rule: str, part: str) -> list[str]:
-        """Folders of `pack_training` that a training reads."""
-        folders = []
+        """Folders of `pack_training` or `pack_detail` that a training reads."""
+        folders, place = [], PACKED.get(rule, "coarse/{set}/pack_training/{shard}")
         for name in self.training_sets(rule, part):
             synthetic = self.is_synthetic(name)
             shards = self.synthetic_shards("photos", name) if synthetic else self.shards(name)
-            folders += [f"{self.results}/coarse/{name}/pack_training/{shard}" for shard in shards]
+            folders += [f"{self.results}/{place.format(set=name, shard=shard)}" for shard in shards]
         return folders
 
     def held_out(self, rule: str) -> list[str]:

@@ -15,6 +15,8 @@ from facemill.coarse.image_set_settings import ImageSetSettings
 from facemill.coarse.image_sets.person_settings import PersonSettings
 from facemill.coarse.settings import CoarseSettings
 from facemill.coarse.training_settings import PackSettings, TrainSettings
+from facemill.detail.settings import ReconstructDetailSettings
+from facemill.detail.training_settings import PackDetailSettings, TrainDetailSettings
 from facemill.evaluation.settings import (
     CompareSettings,
     EvaluationTasks,
@@ -90,6 +92,9 @@ class Configuration(BaseModel):
     train_image_set: ImageSetSettings = ImageSetSettings()
     reconstruct_coarse: CoarseSettings = CoarseSettings()
     export_coarse: ExportSettings = ExportSettings()
+    pack_detail: PackDetailSettings = PackDetailSettings()
+    train_detail: TrainDetailSettings = TrainDetailSettings()
+    reconstruct_detail: ReconstructDetailSettings = ReconstructDetailSettings()
     group_people: GroupSettings = GroupSettings()
     reconstruct_person: PersonSettings = PersonSettings()
     export_person: ExportPersonSettings = ExportPersonSettings()

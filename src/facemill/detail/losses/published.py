@@ -6,7 +6,7 @@ vertices are maps (B, h, w, C) here, and neighbours are shifts. The square of te
     a b
     c d
 
-has the triangles (a, c, b) and (b, c, d): its diagonal is b c.
+has the triangles (a, c, d) and (a, d, b): its diagonal is a d (`detail.surface.grid_triangles`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NORMAL_FLOOR = 1e-3
 TRIANGLE_FLOOR = 1e-4
 TINY = 1e-8
 #: Row and column offsets of the vertices that share an edge with a vertex of the grid.
-NEIGHBOURS = ((0, 1), (0, -1), (1, 0), (-1, 0), (1, -1), (-1, 1))
+NEIGHBOURS = ((0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (-1, -1))
 
 
 def photometric_distance(rendered: Tensor, photo: Tensor, mask: Tensor) -> Tensor:
@@ -71,36 +71,34 @@ def laplacian_roughness(values: Tensor, inside: Tensor, floor: float) -> Tensor:
 
 
 class TriangleNormals(NamedTuple):
-    """Unit normals of the grid's triangles, (B, h - 1, w - 1, 3) each: (a, c, b) and (b, c, d)."""
+    """Unit normals of the grid's triangles, (B, h - 1, w - 1, 3) each: left (a, c, d) and right (a, d, b)."""
 
-    upper: Tensor
-    lower: Tensor
+    left: Tensor
+    right: Tensor
 
 
 def grid_triangle_normals(positions: Tensor) -> TriangleNormals:
     """Of vertices (B, h, w, 3); rows run down and columns right as one looks at the face from outside."""
     a, b = positions[:, :-1, :-1], positions[:, :-1, 1:]
     c, d = positions[:, 1:, :-1], positions[:, 1:, 1:]
-    upper = torch.linalg.cross(c - a, b - a)
-    lower = torch.linalg.cross(c - d, b - d)
-    return TriangleNormals(normalised(upper), normalised(-lower))
+    left, right = torch.linalg.cross(c - a, d - a), torch.linalg.cross(d - a, b - a)
+    return TriangleNormals(normalised(left), normalised(right))
 
 
 def triangle_roughness(normals: TriangleNormals, inside: Tensor, floor: float = TRIANGLE_FLOOR) -> Tensor:
     """Mean over pairs of triangles with a common edge of max((difference of their normals)^2, floor).
 
     Args:
-        inside: (h, w) bool; a pair counts when its two triangles have all corners inside.
+        inside: (h, w) bool; the triangles of a square count when its four corners are inside.
     """
-    a, b, c, d = inside[:-1, :-1], inside[:-1, 1:], inside[1:, :-1], inside[1:, 1:]
-    upper, lower = a & b & c, b & c & d
+    square = inside[:-1, :-1] & inside[:-1, 1:] & inside[1:, :-1] & inside[1:, 1:]
+    left, right = normals
     pairs = (
-        (normals.upper, normals.lower, upper & lower),
-        (normals.upper[:, 1:], normals.lower[:, :-1], upper[1:] & lower[:-1]),
-        (normals.upper[:, :, 1:], normals.lower[:, :, :-1], upper[:, 1:] & lower[:, :-1]),
+        (left, right, square),
+        (left[:, :-1], right[:, 1:], square[:-1] & square[1:]),
+        (right[:, :, :-1], left[:, :, 1:], square[:, :-1] & square[:, 1:]),
     )
-    total = normals.upper.new_zeros(len(normals.upper))
-    count = normals.upper.new_zeros(())
+    total, count = left.new_zeros(len(left)), left.new_zeros(())
     for first, second, valid in pairs:
         error = ((first - second) ** 2).clamp(min=floor).sum(-1)
         total = total + (error * valid).sum((1, 2))

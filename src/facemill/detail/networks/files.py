@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from facemill.detail.networks.detail_network import DetailNetwork
@@ -49,17 +49,13 @@ def save_network(
     write_weights(path, network.state_dict(), header, half=True)
 
 
-def load_network(
-    path: str | Path, model_name: str, topology: Topology, size: int, window: tuple[int, int, int, int]
-) -> AnyDetailNetwork:
-    """Read a network for an atlas.
+def load_network(path: str | Path, model_name: str, topology: Topology) -> AnyDetailNetwork:
+    """Read a network for the atlas of a morphable model; its maps have `spec.size` texels.
 
-    Args:
-        size: texels along each side of the atlas in use; window: of it, as `DetailAtlas.window`.
     Returns:
         In evaluation mode, float32 on the CPU.
     Raises:
-        FormatError: missing, not whole, executable, or of another network, morphable model, atlas or size.
+        FormatError: missing, not whole, executable, or of another network, morphable model or atlas.
     """
     weights, header = read_weights(path, FORMAT)
     found = (header.get("model", "(unnamed)"), header.get("atlas", "(none)"))
@@ -79,13 +75,6 @@ def load_network(
             f"{type(error).__name__}: {error}",
             "write it again with this version",
         ) from error
-    if (spec.size, spec.window) != (size, tuple(window)):
-        raise FormatError(
-            f"{path} is a detail network for maps of another size",
-            f"maps of {size} texels, window {' '.join(map(str, window))}",
-            f"maps of {spec.size} texels, window {' '.join(map(str, spec.window))}",
-            f"set size to {spec.size}, or train at this size (train_detail)",
-        )
     network = make_network(spec)
     own = network.state_dict()
     wrong = sorted(own.keys() ^ weights.keys())
@@ -99,3 +88,21 @@ def load_network(
         )
     network.load_state_dict(weights)
     return network.eval()
+
+
+def check_window(name: str | Path, spec: NetworkSpec, size: int, window: Sequence[int]) -> None:
+    """Refuse a network whose maps are not those of an atlas.
+
+    Args:
+        name: of the network, for the message; size: texels along each side of the atlas in use; window: top,
+            left, height, width of the part that is used.
+    Raises:
+        FormatError: another size, or another window.
+    """
+    if (spec.size, *spec.window) != (size, *window):
+        raise FormatError(
+            f"{name} is a detail network for other maps",
+            f"maps of {size} texels, window {' '.join(map(str, window))}",
+            f"maps of {spec.size} texels, window {' '.join(map(str, spec.window))}",
+            "train on maps of this size (pack_detail.size), or choose weights that were",
+        )

@@ -1,0 +1,1 @@
+"""Training of the detail network: packed faces, objective and task."""

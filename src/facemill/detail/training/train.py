@@ -1,0 +1,242 @@
+"""The stage `train_detail`: from packed faces to weights."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
+
+from facemill.detail.atlas import DetailAtlas, prepare_detail_atlas
+from facemill.detail.networks.detail_network import DetailNetwork
+from facemill.detail.networks.files import (
+    AnyDetailNetwork,
+    check_window,
+    load_network,
+    make_network,
+    save_network,
+)
+from facemill.detail.networks.spec import NetworkSpec
+from facemill.detail.training.augmentation import mirror_of
+from facemill.detail.training.batches import STEP, UNKNOWN, PackedFaces
+from facemill.detail.training.objective import DetailObjective
+from facemill.detail.training.task import DetailSets, DetailTask
+from facemill.detail.training.validation import calibrate, draw_faces
+from facemill.detail.training_settings import TrainDetailSettings
+from facemill.faces.decode import mean_face
+from facemill.formats.checkpoints import read_pickled
+from facemill.models.morphable import MorphableModel
+from facemill.runtime.errors import ConfigurationError
+from facemill.runtime.files import atomic_path, write_bytes, write_json
+from facemill.training.journal import METRICS
+from facemill.training.run import TrainingRun, make_fabric
+
+LEAST_FACES = 2
+PRIOR_FACES = 256  # whose displacement says what is usual
+LEAST_SCALE = 0.01  # mm
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainingFiles:
+    """Where the faces of a training lie.
+
+    Attributes:
+        train, validation: folders of packed shards; one may be in both.
+        held_out: names of photos that are not trained on; of shards in both, only these are validated on.
+    """
+
+    train: Sequence[str]
+    validation: Sequence[str]
+    held_out: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class TrainingOutputs:
+    """Files that a finished training leaves.
+
+    Attributes:
+        weights: the best weights, float16 safetensors with the network's description.
+        metrics: CSV, the rows of the journal.
+        faces: PNG, some validation faces with the last weights.
+        summary: JSON, how long the training was, on how many faces, and how good its best weights are.
+    """
+
+    weights: str | Path
+    metrics: str | Path
+    faces: str | Path
+    summary: str | Path
+
+
+def held_out_photos(tables: Iterable[str | Path]) -> frozenset[str]:
+    """Names of the photos in the `val.csv` of `split_dataset`."""
+    return frozenset(str(name) for table in tables for name in pd.read_csv(table, dtype=str)["photo"])
+
+
+def train_detail(
+    files: TrainingFiles,
+    model: MorphableModel,
+    model_name: str,
+    settings: TrainDetailSettings,
+    folder: str | Path,
+    outputs: TrainingOutputs,
+    device: torch.device,
+) -> None:
+    """Train a network, or go on with the training whose checkpoints are in `folder`.
+
+    The coarse faces are data: nothing of them changes. With `settings.processes` above 1 this process starts
+    the others, which run the same script.
+
+    Args:
+        folder: for `last.pth`, `best.pth`, `metrics.csv`, TensorBoard's events, pictures.
+    Raises:
+        ConfigurationError: too few faces, or nothing to learn from.
+        FormatError: packed shards or `start` do not fit.
+        TrainingError: the loss is no number, or `folder` holds another training.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    fabric = make_fabric(settings, device)
+    fabric.launch()
+    sets = open_sets(files, settings)
+    atlas = prepare_detail_atlas(model.topology, sets.train.window[0])
+    check_sets(sets, atlas, model)
+    torch.manual_seed(settings.seed)
+    network = new_network(settings, sets.train, atlas, model_name)
+    mirror = mirror_of(atlas, mean_face(model))
+    logger.info("the atlas is %s", "mirrored, too" if mirror else "not symmetric: nothing is mirrored")
+    objective = DetailObjective(model.to(fabric.device), atlas.to(fabric.device), settings, mirror)
+    task = DetailTask(objective, sets, settings)
+    run = TrainingRun(fabric, network, task, settings, folder)
+    logger.info("%d faces to train on, %d to validate on", len(sets.train), len(sets.validation))
+    best = run.train()
+    if fabric.is_global_zero:
+        write_outputs(outputs, run, best, network.spec, task, model_name)
+
+
+def write_outputs(
+    outputs: TrainingOutputs,
+    run: TrainingRun,
+    best: Path,
+    spec: NetworkSpec,
+    task: DetailTask,
+    model_name: str,
+) -> None:
+    """Write what a finished training leaves; a run that was killed and went on leaves the same."""
+    content = read_pickled(best)
+    network = make_network(spec)
+    network.load_state_dict(content["average"])
+    network = network.to(run.fabric.device).eval()
+    found = calibrate(network, task.objective, task.sets.validation, task.settings.validation_images)
+    write_bytes(outputs.metrics, (run.folder / METRICS).read_bytes())
+    drawn = draw_faces(network, task.objective, task.sets.validation, max(1, task.settings.pictures))
+    with atomic_path(outputs.faces) as partial:
+        Image.fromarray(drawn).save(partial)
+    measured = task.validate(network)
+    write_json(outputs.summary, {**run.summary(best), **found, **measured})
+    notes = {"images": str(len(task.images)), "step": str(content["step"])}
+    save_network(outputs.weights, network, model_name, task.objective.model.topology, notes)
+
+
+def new_network(
+    settings: TrainDetailSettings, faces: PackedFaces, atlas: DetailAtlas, model_name: str
+) -> AnyDetailNetwork:
+    """The network of the settings, its prior read from the faces; or `settings.start`.
+
+    Raises:
+        ConfigurationError: `start` holds another network than the settings ask for.
+        FormatError: `start` is none, or for another model or atlas.
+    """
+    chosen = settings.network
+    spec = NetworkSpec(chosen.kind, atlas.size, atlas.window, chosen.limit, chosen.widths)
+    if not settings.start:
+        network = make_network(spec)
+        if isinstance(network, DetailNetwork):
+            network.prior.copy_(usual_scale(faces, spec.prior_shape).log())
+        return network
+    network = load_network(settings.start, model_name, atlas.topology)
+    check_window(settings.start, network.spec, atlas.size, atlas.window)
+    if network.spec != spec:
+        raise ConfigurationError(
+            "train_detail.network is not that of the weights to start from",
+            f"kind {network.spec.kind}, widths {network.spec.widths}, limit {network.spec.limit:g}",
+            f"kind {spec.kind}, widths {spec.widths}, limit {spec.limit:g}",
+            f"set train_detail.network to that of {settings.start}, or start from other weights",
+        )
+    return network.train()
+
+
+def usual_scale(faces: PackedFaces, shape: tuple[int, int]) -> Tensor:
+    """(rows, columns) mm: mean size of the displacement over labelled faces, on a coarse map.
+
+    Squares without a known texel have the mean of the others; without labels all are 0.1 mm.
+    """
+    labelled = np.flatnonzero(faces.labelled())
+    if not len(labelled):
+        return torch.full(shape, 0.1)
+    total, count = torch.zeros(shape), torch.zeros(shape)
+    for place in np.unique(np.linspace(0, len(labelled) - 1, PRIOR_FACES).round().astype(int)):
+        stored = torch.from_numpy(np.array(faces[int(labelled[place])]["target"]))
+        known = (stored != UNKNOWN).float()
+        sizes = torch.stack((stored.float().abs() * STEP * known, known))
+        pooled = adaptive_avg_pool2d(sizes[None], shape)[0]
+        total, count = total + pooled[0], count + pooled[1]
+    mean = float(total.sum() / count.sum().clamp(min=1e-9))
+    return torch.where(count > 0, total / count.clamp(min=1e-9), mean).clamp(min=LEAST_SCALE)
+
+
+def open_sets(files: TrainingFiles, settings: TrainDetailSettings) -> DetailSets:
+    """Open the packed shards and check that there is something to learn.
+
+    Raises:
+        ConfigurationError: too few faces, or none to validate on.
+        FormatError: a shard is not whole, or they do not fit together.
+    """
+    both = set(files.train) & set(files.validation)
+    train = PackedFaces(files.train, without=files.held_out)
+    validation = PackedFaces(files.validation, names=files.held_out if both else None)
+    seen = bool(settings.validation and both and not len(validation))
+    if seen:
+        logger.warning("none of the faces is held out: validation is on the training faces themselves")
+        validation = PackedFaces(files.validation)
+    if len(train) < LEAST_FACES:
+        raise ConfigurationError(
+            f"train_detail.train: {len(train)} {'face is' if len(train) == 1 else 'faces are'} too few",
+            f"at least {LEAST_FACES}, and some hundreds to learn from",
+            f"{len(train)} in {len(files.train)} shards",
+            "add photo sets or synthetic sets to train_detail.train",
+        )
+    if not len(validation):
+        raise ConfigurationError(
+            "train_detail.validation: there is no face to validate on",
+            "a set, or held-out photos of the training sets",
+            f"{len(files.validation)} shards without one",
+            "name a set in train_detail.validation, or raise split_dataset.val_share",
+        )
+    return DetailSets(train, validation, seen)
+
+
+def check_sets(sets: DetailSets, atlas: DetailAtlas, model: MorphableModel) -> None:
+    """Refuse faces that were packed for another model or atlas.
+
+    Raises:
+        ConfigurationError: saying which.
+    """
+    for name, faces in (("train", sets.train), ("validation", sets.validation)):
+        found = (*faces.window, faces.identity_count)
+        expected = (atlas.size, *atlas.window, model.identity_count)
+        if found != expected:
+            raise ConfigurationError(
+                f"train_detail.{name}: the faces were packed for another model or size",
+                f"size, window and identity coefficients {expected}",
+                str(found),
+                "pack them again (pack_detail) with the model and the size of this run",
+            )
