@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 TINY = 1e-8
-NORMAL_EASE = 0.02  # differences of normals well below count by their square, well above by their length
+NORMAL_EASE = 0.01  # differences of normals well below count by their square, well above by their length
 
 
 def laplace_surprise(predicted: Tensor, log_scale: Tensor, target: Tensor, weight: Tensor) -> Tensor:
@@ -30,7 +30,7 @@ def displacement_distance(predicted: Tensor, target: Tensor, weight: Tensor) -> 
 
 
 def normal_distance(predicted: Tensor, true: Tensor, weight: Tensor) -> Tensor:
-    """Weighted mean of sqrt(|n - n*|^2 + e^2) - e, e = 0.02: about the angle in radians where it is large.
+    """Weighted mean of sqrt(|n - n*|^2 + e^2) - e, e = 0.01: about the angle in radians where it is large.
 
     Args:
         predicted, true: (B, h, w, 3) unit normals; weight: (B, h, w).
@@ -40,8 +40,8 @@ def normal_distance(predicted: Tensor, true: Tensor, weight: Tensor) -> Tensor:
 
 
 def known_slopes(known: Tensor) -> Tensor:
-    """(B, h, w) bool: texels that are known like their eight neighbours, so that the slope is, too."""
-    unknown = torch.nn.functional.max_pool2d((~known).float()[:, None], 3, stride=1, padding=1)[:, 0]
+    """(B, h, w) bool: texels known like all of the square of five around, so that the slope is, too."""
+    unknown = torch.nn.functional.max_pool2d((~known).float()[:, None], 5, stride=1, padding=2)[:, 0]
     return unknown == 0
 
 

@@ -18,6 +18,8 @@ from facemill.detail.networks.spec import INPUT_CHANNELS, NetworkSpec
 SLOPE = 0.1  # of the leaky ReLU
 FINEST = 2  # texels along each side that share a place of the finest level
 LOG_SCALE_LIMIT = 3.0
+#: What one unit of the last layer stands for (mm, ln b), so that it learns at the pace of the others.
+UNITS = (0.05, 0.3)
 SCALE_CHANNEL = 1  # of the output
 
 
@@ -37,7 +39,8 @@ class _Residual(nn.Module):
 class DetailNetwork(nn.Module):
     """Maps (B, 13, h, w) of `detail.inputs` to displacement and log scale (B, 2, h, w).
 
-    h and w are multiples of 32. Skips are concatenated. Channel 0 is limit tanh(x / limit), millimetres;
+    h and w are multiples of 32. Skips are concatenated. With x, y = what the last layer says, times `UNITS`,
+    channel 0 is limit tanh(x / limit), millimetres;
     channel 1 is the logarithm of the scale b (millimetres) of a Laplace distribution about it:
     ln b = ln b0 + 3 tanh(y / 3), where b0 is what b is for who sees nothing (`prior`, a coarse map that is
     read from the training set). At the start displacement is 0 and b is b0.
@@ -93,8 +96,8 @@ class DetailNetwork(nn.Module):
             values = self.up_blocks[level](self.join[level](torch.cat((enlarged, skips.pop()), dim=1)))
         raw = functional.pixel_shuffle(self.end(functional.leaky_relu(values, SLOPE)), FINEST).float()
         limit = self.spec.limit
-        displacement = limit * torch.tanh(raw[:, :1] / limit)
-        spread = LOG_SCALE_LIMIT * torch.tanh(raw[:, SCALE_CHANNEL:] / LOG_SCALE_LIMIT)
+        displacement = limit * torch.tanh(UNITS[0] * raw[:, :1] / limit)
+        spread = LOG_SCALE_LIMIT * torch.tanh(UNITS[1] * raw[:, SCALE_CHANNEL:] / LOG_SCALE_LIMIT)
         return torch.cat((displacement, self.prior_map(maps.shape[2], maps.shape[3]) + spread), dim=1)
 
     def prior_map(self, height: int, width: int) -> Tensor:
