@@ -68,3 +68,38 @@ rule train_detail:
         "train the detail network"
     script:
         "../../scripts/train_detail.py"
+
+
+rule reconstruct_detail:
+    input:
+        unpack(plan.face_files),
+        faces=f"{RESULTS}/coarse/{{set}}/reconstruct_coarse/{{shard}}.parquet",
+        arrays=f"{RESULTS}/coarse/{{set}}/reconstruct_coarse/{{shard}}.npz",
+        model=rules.prepare_model.output.model,
+        trained=plan.own_weights("reconstruct_detail", "network"),
+    output:
+        table=f"{RESULTS}/detail/{{set}}/reconstruct_detail/{{shard}}.parquet",
+        arrays=f"{RESULTS}/detail/{{set}}/reconstruct_detail/{{shard}}.npz",
+    log:
+        f"{RESULTS}/logs/reconstruct_detail/{{set}}/{{shard}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/reconstruct_detail/{{set}}/{{shard}}.tsv"
+    conda:
+        "../../envs/reconstruct_detail.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=240,
+        gpu=plan.gpus,
+    params:
+        settings=plan.stage_with_weights("reconstruct_detail", "network"),
+        masks_folder=lambda wildcards: plan.masks_folder(wildcards),
+        photo_folder=lambda wildcards: plan.photo_folder(wildcards),
+        weights=plan.weights_digest("reconstruct_detail", "network"),
+        model_name=plan.settings.model,
+        device=plan.settings.device,
+        code=plan.code("reconstruct_detail"),
+    message:
+        "find the detail of {wildcards.set}, shard {wildcards.shard}"
+    script:
+        "../../scripts/reconstruct_detail.py"
