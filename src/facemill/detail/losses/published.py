@@ -37,6 +37,7 @@ def photometric_distance(rendered: Tensor, photo: Tensor, mask: Tensor) -> Tenso
     """
     squared = ((rendered - photo) ** 2).sum(-1) * mask
     lengths = torch.sqrt(squared + TINY) - TINY**0.5  # a gradient of 0, not NaN, where they agree
+    lengths = lengths * (mask > 0)
     return lengths.sum((1, 2)) / mask.sum((1, 2)).clamp(min=TINY)
 
 
