@@ -36,7 +36,7 @@ def detail_of(network: AnyDetailNetwork, output: Tensor, evidence: Tensor, mask:
 
 
 def predict(network: AnyDetailNetwork, inputs: Tensor, evidence: Tensor, mask: Tensor) -> Detail:
-    """The same from the network's inputs (B, 13, h, w), without gradients."""
+    """The same from the network's inputs (B, 15, h, w), without gradients."""
     with torch.inference_mode():
         output = network(inputs.contiguous(memory_format=torch.channels_last)).float()
         return detail_of(network, output, evidence, mask)

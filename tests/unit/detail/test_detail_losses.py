@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from facemill.detail.local_mean import local_mean
 from facemill.detail.losses.published import (
     capped_square,
     grid_triangle_normals,
@@ -13,7 +14,7 @@ from facemill.detail.losses.published import (
     triangle_roughness,
     uv_variation,
 )
-from facemill.detail.losses.shading import local_mean, shading_distance
+from facemill.detail.losses.shading import shading_distance
 from facemill.detail.losses.supervised import (
     displacement_distance,
     known_slopes,

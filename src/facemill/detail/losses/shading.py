@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
+
+from facemill.detail.local_mean import local_mean
 
 TINY = 1e-6
 DARKEST = 0.02
@@ -30,14 +31,3 @@ def shading_distance(shaded: Tensor, photo: Tensor, coarse: Tensor, weight: Tens
     squared = ((shaded * gain - photo) ** 2).sum(-1)
     lengths = torch.sqrt(squared + TINY) - TINY**0.5
     return (lengths * weight).sum((1, 2)) / weight.sum((1, 2)).clamp(min=TINY)
-
-
-def local_mean(values: Tensor, weight: Tensor, window: int) -> Tensor:
-    """(B, h, w, C) weighted mean over a square of `window` texels around each; 0 where nothing counts."""
-    both = torch.cat((values * weight[..., None], weight[..., None]), dim=-1).permute(0, 3, 1, 2)
-    pooled = both
-    for kernel in ((window, 1), (1, window)):  # the mean over a square is a mean of means
-        padding = (kernel[0] // 2, kernel[1] // 2)
-        pooled = avg_pool2d(pooled, kernel, stride=1, padding=padding)
-    found = pooled[:, :-1] / pooled[:, -1:].clamp(min=TINY)
-    return found.permute(0, 2, 3, 1)

@@ -37,7 +37,7 @@ class _Residual(nn.Module):
 
 
 class DetailNetwork(nn.Module):
-    """Maps (B, 13, h, w) of `detail.inputs` to displacement and log scale (B, 2, h, w).
+    """Maps (B, 15, h, w) of `detail.inputs` to displacement and log scale (B, 2, h, w).
 
     h and w are multiples of 32. Skips are concatenated. With x, y = what the last layer says, times `UNITS`,
     channel 0 is limit tanh(x / limit), millimetres;
@@ -77,7 +77,7 @@ class DetailNetwork(nn.Module):
         self.register_buffer("span", torch.tensor(0.2))
 
     def forward(self, maps: Tensor) -> Tensor:
-        """(B, 13, h, w) -> (B, 2, h, w)."""
+        """(B, 15, h, w) -> (B, 2, h, w)."""
         side = FINEST << len(self.reduce)
         if maps.ndim != 4 or maps.shape[1] != INPUT_CHANNELS or maps.shape[2] % side or maps.shape[3] % side:
             raise ValueError(

@@ -16,7 +16,7 @@ KERNEL = 3
 
 
 class OriginalDetailNetwork(nn.Module):
-    """Maps (B, 13, h, w) of `detail.inputs` to a displacement (B, 1, h, w), millimetres.
+    """Maps (B, 15, h, w) of `detail.inputs` to a displacement (B, 1, h, w), millimetres.
 
     It reads the difference of photo and coarse render alone, as (photo - 127.5) / 127.5 minus the same of the
     render, colours 0..255. Ten 3 x 3 convolutions with ReLU; mirrored transposed convolutions of stride 2,
@@ -42,7 +42,7 @@ class OriginalDetailNetwork(nn.Module):
         self.end = nn.Conv2d(WIDTHS[0], 1, KERNEL, padding=1)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """(B, 13, h, w) -> (B, 1, h, w)."""
+        """(B, 15, h, w) -> (B, 1, h, w)."""
         if maps.ndim != 4 or maps.shape[1] != INPUT_CHANNELS:
             raise ValueError(f"maps: expected (B, {INPUT_CHANNELS}, h, w), found {tuple(maps.shape)}")
         values = 2 * maps[:, :3]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 #: The maps that networks read, in their order, and how many channels each has.
-INPUTS = {"difference": 3, "photo": 3, "normals": 3, "weight": 1, "scale": 1, "response": 2}
+INPUTS = {"difference": 3, "photo": 3, "normals": 3, "weight": 1, "scale": 1, "response": 2, "slope": 2}
 INPUT_CHANNELS = sum(INPUTS.values())
 PRIOR_REDUCTION = 32  # texels of the window per number of the prior
 

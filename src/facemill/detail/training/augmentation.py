@@ -107,11 +107,11 @@ class Mirror:
         self.columns = torch.where(self.valid, columns, torch.zeros_like(columns))
         signs = {name: torch.ones(count) for name, count in INPUTS.items()}
         signs["normals"][0] = -1  # x runs to the image right, and so do columns
-        signs["response"][0] = -1
+        signs["response"][0] = signs["slope"][0] = -1
         self.signs = torch.cat([signs[name] for name in INPUTS])
 
     def inputs(self, inputs: Tensor, flip: Tensor) -> Tensor:
-        """Network inputs (B, 13, h, w), mirrored where `flip` (B,)."""
+        """Network inputs (B, 15, h, w), mirrored where `flip` (B,)."""
         return self._where(flip, inputs, self.signs.to(inputs))
 
     def output(self, output: Tensor, flip: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ class Scene:
     """A batch ready for the network.
 
     Attributes:
-        maps: its coarse faces; inputs: (B, 13, h, w), augmented but not mirrored.
+        maps: its coarse faces; inputs: (B, 15, h, w), augmented but not mirrored.
     """
 
     maps: CoarseMaps
