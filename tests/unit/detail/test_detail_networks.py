@@ -1,5 +1,6 @@
 """The networks of the detail layer: sizes, the original by hand, files."""
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -94,7 +95,7 @@ def test_maps_of_a_wrong_shape_are_named(network, shape):
 def test_the_original_has_the_published_layers(original):
     encoder = [tuple(layer.weight.shape) for layer in original.encoder]
     channels = [3, 16, 32, 64, 128, 256, 512, 512, 512, 512, 512]
-    assert encoder == [(b, a, 3, 3) for a, b in zip(channels[:-1], channels[1:], strict=True)]
+    assert encoder == [(b, a, 3, 3) for a, b in itertools.pairwise(channels)]
     assert [layer.stride[0] for layer in original.encoder] == [1] + 9 * [2]
     assert [tuple(layer.weight.shape[:2]) for layer in original.decoder] == [
         (512, 512), (512, 512), (512, 512), (512, 512), (512, 256), (256, 128), (128, 64), (64, 32), (32, 16),
