@@ -21,6 +21,8 @@ class FaceSets:
     derived_sets: list[str]
     folder: Any
     shard_of: Any
+    shard_files: Any
+    task: Any
 
     def is_synthesized(self, name: str) -> bool:
         """Whether a set of faces is one of `synthesis.photos`."""
@@ -61,6 +63,17 @@ class FaceSets:
         if not self.is_synthesized(wildcards.set) or not self._task(wildcards.set).displacement:
             return None
         return f"{self._synthetic_place(wildcards)}/displacement"
+
+    def measured_faces(self, name: str, pattern: str) -> list[str]:
+        """One file per shard of the photos of `evaluation.detail.<name>`; `pattern` has {set} and {shard}."""
+        chosen = str(self.task("detail", name)["dataset"]).removeprefix("synthesis.photos.")
+        task = self.settings.synthesis.photos.get(chosen)
+        if task is None or not (task.displacement and task.surfaces) or not self.is_synthesized(chosen):
+            sys.exit(
+                f"evaluation.detail.{name}.dataset: synthesis.photos.{chosen} must be a set of this "
+                "configuration with displacement: true and surfaces: true, whose name no photo set has"
+            )
+        return list(self.shard_files(pattern, chosen))
 
     def synthetic_shard_of(self, name: str, photo: str) -> str:
         """The shard of a synthetic set that holds a photo."""

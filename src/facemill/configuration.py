@@ -17,6 +17,7 @@ from facemill.coarse.settings import CoarseSettings
 from facemill.coarse.training_settings import PackSettings, TrainSettings
 from facemill.detail.settings import ReconstructDetailSettings
 from facemill.detail.training_settings import PackDetailSettings, TrainDetailSettings
+from facemill.evaluation.detail_settings import DetailEvaluationSettings
 from facemill.evaluation.settings import (
     CompareSettings,
     EvaluationTasks,
@@ -107,6 +108,7 @@ class Configuration(BaseModel):
     evaluate_scan: ScanSettings = ScanSettings()
     evaluate_landmarks: LandmarkErrorSettings = LandmarkErrorSettings()
     evaluate_micc: MiccSettings = MiccSettings()
+    evaluate_detail: DetailEvaluationSettings = DetailEvaluationSettings()
     compare_methods: CompareSettings = CompareSettings()
     write_report: ReportSettings = ReportSettings()
 

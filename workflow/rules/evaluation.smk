@@ -247,6 +247,49 @@ rule evaluate_facescape:
         "../../scripts/evaluate_facescape.py"
 
 
+rule evaluate_detail:
+    input:
+        tables=lambda wildcards: plan.measured_faces(
+            wildcards.name, "detail/{set}/reconstruct_detail/{shard}.parquet"
+        ),
+        detail=lambda wildcards: plan.measured_faces(
+            wildcards.name, "detail/{set}/reconstruct_detail/{shard}.npz"
+        ),
+        coarse=lambda wildcards: plan.measured_faces(
+            wildcards.name, "coarse/{set}/reconstruct_coarse/{shard}.npz"
+        ),
+        truth=lambda wildcards: plan.measured_faces(
+            wildcards.name, "synthesis/photos/{set}/synthesize_photos/{shard}.npz"
+        ),
+        pictures=lambda wildcards: plan.measured_faces(
+            wildcards.name, "synthesis/photos/{set}/synthesize_photos/{shard}"
+        ),
+        model=rules.prepare_model.output.model,
+    output:
+        summary=f"{RESULTS}/evaluation/detail/{{name}}.json",
+        cases=f"{RESULTS}/evaluation/detail/{{name}}_cases.csv",
+        regions=f"{RESULTS}/evaluation/detail/{{name}}_regions.csv",
+        pictures=directory(f"{RESULTS}/evaluation/detail/{{name}}/pictures"),
+    log:
+        f"{RESULTS}/logs/evaluate_detail/{{name}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/evaluate_detail/{{name}}.tsv"
+    conda:
+        "../../envs/evaluate_detail.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=120,
+    params:
+        settings=plan.stage("evaluate_detail"),
+        task=lambda wildcards: plan.task("detail", wildcards.name),
+        code=plan.code("evaluate_detail"),
+    message:
+        "measure the detail {wildcards.name} against true surfaces"
+    script:
+        "../../scripts/evaluate_detail.py"
+
+
 rule compare_methods:
     input:
         results=plan.evaluation_results,

@@ -175,6 +175,15 @@ def figures_of(result: Mapping[str, Any]) -> list[Figure]:
     if result["protocol"] in ("micc", "shape_error"):
         values = {metric: result[metric] for metric in ("mean", "std")}
         return [Figure("all", metric, "mm", value) for metric, value in values.items() if value is not None]
+    if result["protocol"] == "detail":
+        groups = {"all": result, **result["regions"], **result["wrinkles"]}
+        return [
+            Figure(subset, f"{metric}_{surface}", unit, group[metric][surface])
+            for subset, group in groups.items()
+            for metric, unit in (("distance", "mm"), ("normal_error", "degrees"))
+            for surface in ("coarse", "fine")
+            if group[metric][surface] is not None
+        ]
     return [
         Figure("all", f"chamfer_{name}", "mm", result["chamfer"][name]) for name in ("mean", "median", "p90")
     ]

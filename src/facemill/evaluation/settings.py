@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from facemill.evaluation.detail_settings import DetailTask
 from facemill.runtime.settings import Settings
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
@@ -132,6 +133,9 @@ class EvaluationTasks(Settings):
     )
     facescape: dict[Name, FacescapeTask] = Field(
         default_factory=dict, description="FaceScape's single-view benchmark."
+    )
+    detail: dict[Name, DetailTask] = Field(
+        default_factory=dict, description="Wrinkles and folds on synthetic photographs."
     )
 
 

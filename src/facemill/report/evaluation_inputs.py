@@ -52,8 +52,8 @@ def read_evaluations(results: Iterable[str | Path], comparison: Iterable[str | P
     """Read what the evaluation rules wrote.
 
     Args:
-        results: evaluation/<kind>/<name>.json; curve.svg, heat_maps/*.png and heat_map.png are looked for in
-            the folder <name> beside each.
+        results: evaluation/<kind>/<name>.json; curve.svg, heat_maps/*.png, pictures/*.png and heat_map.png
+            are looked for in the folder <name> beside each.
         comparison: comparison.csv, comparison.txt and floor.csv, told apart by their names.
     Raises:
         FormatError: a file is missing or damaged.
@@ -77,7 +77,9 @@ def _result(path: Path) -> EvaluationResult:
             "run the evaluation again",
         ) from error
     folder = path.with_suffix("")
-    pictures = sorted((folder / "heat_maps").glob("*.png"), key=_rank) or sorted(folder.glob("heat_map.png"))
+    pictures = sorted(
+        (path for name in ("heat_maps", "pictures") for path in (folder / name).glob("*.png")), key=_rank
+    ) or sorted(folder.glob("heat_map.png"))
     curve = folder / "curve.svg"
     return EvaluationResult(
         path.parent.name, path.stem, figures, curve if curve.is_file() else None, tuple(pictures)

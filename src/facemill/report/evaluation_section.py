@@ -85,8 +85,20 @@ def _other_row(result: EvaluationResult) -> dict[str, Any]:
     return {
         **_common(result),
         "protocol": result.figures["protocol"],
-        "figures": list(_plain(result.figures)),
+        "figures": list(_plain(_brief(result.figures))),
     }
+
+
+def _brief(figures: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The figures of a result; of the groups of an evaluation of detail only the ratio of distances."""
+    if figures["protocol"] != "detail":
+        return figures
+    groups = {
+        f"ratio of distances, {name}": group["distance"]["ratio"]
+        for kind in ("regions", "wrinkles")
+        for name, group in figures[kind].items()
+    }
+    return {key: value for key, value in figures.items() if key not in ("regions", "wrinkles")} | groups
 
 
 def _plain(figures: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
@@ -176,7 +188,10 @@ def _curve(result: EvaluationResult) -> EmbeddedPicture | None:
 
 
 def _heat_map(page: Page, result: EvaluationResult, path: Any) -> EmbeddedPicture:
-    words = f"{result.name}: distances as colours on the scan, {path.stem}"
+    shows = (
+        "photo, true skin, coarse, fine" if result.kind == "detail" else "distances as colours on the scan"
+    )
+    words = f"{result.name}: {shows}, {path.stem}"
     return embed(read_picture(path), words, "", None, 840, page.settings.picture_quality)
 
 

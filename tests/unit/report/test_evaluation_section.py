@@ -1,9 +1,11 @@
 """Evaluations in the report."""
 
 import base64
+import json
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 from facemill.report.evaluation_inputs import EvaluationResult, read_evaluations
 from facemill.report.evaluation_section import _common, published_rows
@@ -45,6 +47,23 @@ def test_curves_and_heat_maps_from_the_best_to_the_worst(text):
     assert base64.b64decode(curves[0]["src"].partition(",")[2]).decode() == SVG
     names = [image["alt"].rpartition(", ")[2] for image in images if "colours on the scan" in image["alt"]]
     assert names == [*["0_ann_selfie_1", "2_ann_selfie_1", "10_ann_selfie_1"] * 2, "heat_map"]
+
+
+def test_detail_is_shown_with_its_pictures_and_the_ratios_of_its_groups(tmp_path):
+    part = {"distance": {"coarse": 0.12, "fine": 0.09, "ratio": 0.75}}
+    groups = {"regions": {"chin": part}, "wrinkles": {"0-0.1 mm": {"distance": {"ratio": 0.987}}}}
+    figures = {"protocol": "detail", "origin": "synthetic", "scored": 3, **part, **groups}
+    path = tmp_path / "evaluation" / "detail" / "folds.json"
+    pictures = path.with_suffix("") / "pictures"
+    pictures.mkdir(parents=True)
+    path.write_text(json.dumps(figures))
+    Image.new("RGB", (40, 10)).save(pictures / "0_ann.png")
+    inputs = read_inputs("run", tmp_path, tmp_path / "benchmarks", {}, evaluations=read_evaluations([path]))
+    reader = Reader(render_report(inputs, ReportSettings()))
+    for words in ("distance ratio", "0.750", "ratio of distances, chin", "0.987"):
+        assert words in reader.texts
+    assert "regions chin distance ratio" not in reader.texts
+    assert any("photo, true skin, coarse, fine, 0_ann" in image["alt"] for image in reader.all("img"))
 
 
 def test_a_run_that_only_evaluates_has_no_summary_of_photos(text):

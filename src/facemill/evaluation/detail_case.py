@@ -1,0 +1,165 @@
+"""One photograph: what predicted displacement does to the true smooth surface, against the true skin.
+
+The coarse face lies elsewhere than the true one and has other vertices, so predictions are carried over by
+the image: a vertex of the true skin is seen at a pixel, at this pixel a point of the coarse face is seen, and
+there the map is read. What is judged is the relief alone; `evaluate_now` judges the coarse face.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from facemill.evaluation.detail_files import Prediction, TrueSurface
+from facemill.evaluation.surface_index import LibiglIndex
+from facemill.faces.posed_face import PosedFace
+from facemill.geometry.camera import Camera, project
+from facemill.geometry.image import resizing
+from facemill.geometry.mesh import FloatArray, IntArray, vertex_normals
+from facemill.geometry.sampling import sample
+from facemill.models.topology import Topology
+from facemill.rendering.rasterize import rasterize
+
+FINER = 2  # drawn pixels per pixel of the photo, when the coarse face under a point is looked up
+TOLERANCE = 1.0  # mm by which something must lie before a vertex to hide it
+
+
+@dataclass(frozen=True)
+class Relief:
+    """Three surfaces over the vertices (n, 3) of one true smooth surface, and the m vertices that are seen.
+
+    scan: true skin; fine: smooth surface with the predicted displacement; smooth: without.
+    seen: (m,) vertex ids. predicted, true: (m,) mm along the normals; confidence: (m,).
+    smooth_distances, fine_distances: (m,) mm from the skin to the surfaces.
+    smooth_angles, fine_angles: (m,) degrees between their normals and those of the skin.
+    """
+
+    scan: FloatArray
+    smooth: FloatArray
+    fine: FloatArray
+    seen: IntArray
+    predicted: FloatArray
+    true: FloatArray
+    confidence: FloatArray
+    smooth_distances: FloatArray
+    fine_distances: FloatArray
+    smooth_angles: FloatArray
+    fine_angles: FloatArray
+
+
+def measure_relief(
+    truth: TrueSurface, face: PosedFace, topology: Topology, prediction: Prediction, largest_angle: float
+) -> Relief:
+    """Compare the skin with the true smooth surface, without and with what was predicted.
+
+    Args:
+        face: the coarse face in the same picture; topology: of its model.
+        largest_angle: degrees between the smooth normal and the direction to the camera.
+    """
+    normals = _normals(truth.smooth, truth.triangles)
+    scan = truth.smooth + normals * truth.displacement[:, None]
+    pixels, in_sight = visible(scan, normals, truth, largest_angle)
+    carried, confidence = read_prediction(pixels, face, topology, prediction, truth.shown.shape)
+    fine = truth.smooth + normals * carried[:, None]
+    seen = np.flatnonzero(in_sight)
+    skin = _normals(scan, truth.triangles)
+    return Relief(
+        scan,
+        truth.smooth,
+        fine,
+        seen,
+        carried[seen],
+        truth.displacement[seen],
+        confidence[seen],
+        *(LibiglIndex(each, truth.triangles).closest(scan[seen]).distances for each in (truth.smooth, fine)),
+        *(angles(each[seen], skin[seen]) for each in (normals, _normals(fine, truth.triangles))),
+    )
+
+
+def visible(
+    vertices: FloatArray, normals: FloatArray, truth: TrueSurface, largest_angle: float
+) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Pixels (n, 2) of the vertices, and whether (n,) the photograph shows them.
+
+    Shown are those whose pixel shows skin of the face, before which no other skin lies, and that are turned
+    to the camera.
+    """
+    camera = truth.camera
+    points = torch.from_numpy(vertices)
+    pixels, depth = project(points, camera)
+    fragments = rasterize(
+        camera.points_in_camera(points)[None],
+        torch.from_numpy(truth.triangles),
+        camera.intrinsics,
+        truth.shown.shape,
+    )
+    places, inside = _nearest(pixels, truth.shown.shape)
+    towards = camera.centre.numpy() - vertices
+    cosine = (normals * towards).sum(axis=1) / np.linalg.norm(towards, axis=1)
+    slope = np.sqrt(np.clip(1 - cosine**2, 0, 1)) / np.maximum(cosine, 0.1)
+    allowed = TOLERANCE + depth.numpy() / float(camera.intrinsics[0, 0]) * slope
+    front = fragments.depth[0].numpy()[places]
+    shown = inside & truth.shown[places] & (cosine > np.cos(np.deg2rad(largest_angle)))
+    return pixels.numpy(), shown & (depth.numpy() <= front + allowed)
+
+
+def read_prediction(
+    pixels: FloatArray, face: PosedFace, topology: Topology, prediction: Prediction, size: tuple[int, ...]
+) -> tuple[FloatArray, FloatArray]:
+    """Displacement (n,) mm and confidence (n,) of what of the coarse face is seen at pixels (n, 2).
+
+    Both are 0 where no coarse face is, and outside the map.
+    """
+    fine = (size[0] * FINER, size[1] * FINER)
+    finer = resizing((size[0], size[1]), fine)
+    camera = _double(face.photo_camera).cropped(torch.from_numpy(finer))
+    corners = camera.points_in_camera(face.shape.double())
+    ids = rasterize(corners[None], topology.triangles, camera.intrinsics, fine).triangle_ids[0].numpy()
+    places = torch.from_numpy(pixels) * FINER + (FINER - 1) / 2
+    nearest, inside = _nearest(places, fine)
+    triangle = ids[nearest]
+    rows = np.flatnonzero(inside & (triangle >= 0))
+    # The point where the ray of the pixel meets the plane of the triangle, in barycentrics of the triangle.
+    rays = torch.cat([places[rows], torch.ones(len(rows), 1, dtype=places.dtype)], dim=1)
+    rays = rays @ torch.linalg.inv(camera.intrinsics).mT
+    there = torch.from_numpy(triangle[rows])
+    weights = torch.linalg.solve(corners[topology.triangles[there]].mT, rays)
+    weights = weights / weights.sum(dim=1, keepdim=True)
+    uv = (weights[..., None] * topology.uv.double()[topology.uv_triangles[there]]).sum(dim=1)
+    top, left = prediction.window
+    texels = torch.stack([uv[:, 0], 1 - uv[:, 1]], dim=1) * prediction.size - 0.5
+    texels = texels - texels.new_tensor([left, top])
+    maps = np.stack([prediction.displacement, prediction.confidence], axis=-1).astype(np.float64)
+    values, valid = sample(torch.from_numpy(maps)[None], texels[None])
+    found = np.zeros((2, len(pixels)))
+    found[:, rows] = torch.where(valid[0, :, None], values[0], 0.0).mT.numpy()
+    return found[0], found[1]
+
+
+def angles(normals: FloatArray, others: FloatArray) -> FloatArray:
+    """Degrees (m,) between unit vectors (m, 3)."""
+    # The half-angle formula is exact for small angles, where the cosine is not.
+    return np.asarray(np.rad2deg(2 * np.arcsin(np.clip(np.linalg.norm(normals - others, axis=1) / 2, 0, 1))))
+
+
+def _nearest(
+    pixels: Tensor, size: tuple[int, ...]
+) -> tuple[tuple[NDArray[np.int64], NDArray[np.int64]], NDArray[np.bool_]]:
+    """Rows and columns (n,) of the nearest pixels within a picture, and which (n,) lie in it."""
+    safe = torch.nan_to_num(pixels, nan=-1e6)
+    column, row = safe.round().long().unbind(dim=1)
+    inside = (column >= 0) & (row >= 0) & (column < size[1]) & (row < size[0])
+    places = row.clamp(0, size[0] - 1).numpy(), column.clamp(0, size[1] - 1).numpy()
+    return places, inside.numpy()
+
+
+def _normals(vertices: FloatArray, triangles: IntArray) -> FloatArray:
+    return vertex_normals(torch.from_numpy(vertices), torch.from_numpy(triangles), "area").numpy()
+
+
+def _double(camera: Camera) -> Camera:
+    return camera.to(dtype=torch.float64)

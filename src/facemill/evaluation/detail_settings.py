@@ -1,0 +1,43 @@
+"""Settings of the evaluation of wrinkles and folds."""
+
+from pydantic import Field
+
+from facemill.runtime.settings import Settings
+
+SYNTHETIC_PHOTOS = "synthesis.photos."
+
+
+class DetailTask(Settings):
+    """What reconstruct_detail found on synthetic photographs, against their true surfaces."""
+
+    dataset: str = Field(
+        pattern=r"^synthesis\.photos\.[A-Za-z0-9][A-Za-z0-9_-]*$",
+        description="`synthesis.photos.<name>`: a set of the same configuration with displacement: true and "
+        "surfaces: true.",
+    )
+
+
+class DetailEvaluationSettings(Settings):
+    """How displacement is measured against true surfaces."""
+
+    confident: float = Field(
+        default=0.5, gt=0, le=1, description="Confidence from which a texel counts in what is added to skin."
+    )
+    largest_angle: float = Field(
+        default=70.0,
+        gt=0,
+        lt=90,
+        description="Skin that turns farther away from the camera, degrees, is not measured.",
+    )
+    wrinkle_bins: tuple[float, ...] = Field(
+        default=(0.0, 0.1, 0.15, 10.0),
+        min_length=2,
+        description="Borders of the groups of photographs by the true displacement of their skin, mm rms.",
+    )
+    pictures: int = Field(
+        default=6, ge=0, description="Photographs shown, evenly from the best to the worst ratio."
+    )
+    draws: int = Field(
+        default=500, ge=2, description="Draws of people, with return, for the errors of the figures."
+    )
+    seed: int = Field(default=0, ge=0, description="Another seed draws other people.")
