@@ -17,18 +17,22 @@ from facemill.rendering.lighting import irradiance
 GREY = 0.72
 #: Side of the pictures of the face alone, as a multiple of its larger extent.
 FRAME = 1.08
-#: Light from the upper left, for relief: ambient share, and direction (x right, y up, z to the viewer).
-AMBIENT, LIGHT = 0.28, (-0.50, 0.55, 0.67)
+#: A lamp at the upper left that rakes over the relief, and a weaker one at the right: share, and direction
+#: (x right, y up, z to the viewer). The rest of the light comes from everywhere.
+LAMPS = ((0.62, (-0.46, 0.48, 0.75)), (0.18, (0.75, 0.0, 0.66)))
 
 
 def raking_light(normals: Tensor) -> Tensor:
-    """Brightness (..., 1) of unit normals (y up, z to the viewer) under one lamp; 1 facing it."""
-    lamp = torch.nn.functional.normalize(torch.tensor(LIGHT).to(normals), dim=0)
-    return AMBIENT + (1 - AMBIENT) * (normals @ lamp).clamp(min=0)[..., None]
+    """Brightness (..., 1) of unit normals (y up, z to the viewer) under `LAMPS`, 1 at most."""
+    total = torch.full_like(normals[..., :1], 1 - sum(share for share, _ in LAMPS))
+    for share, direction in LAMPS:
+        lamp = torch.nn.functional.normalize(torch.tensor(direction).to(normals), dim=0)
+        total = total + share * (normals @ lamp).clamp(min=0)[..., None]
+    return total
 
 
 def geometry_pair(face: PosedFace, fine: FineFace, side: int) -> NDArray[np.uint8]:
-    """The grey face without and with detail, in the photo's pose and one light: (side, 2 side, 4)."""
+    """The grey face without and with detail, in the photo's pose and the same light: (side, 2 side, 4)."""
     camera = framed(fine, face.crop_camera, side)
     posed = _posed_from_head(face)
     halves = [grey_view(one, camera, side, posed) for one in (fine.coarse(), fine)]
@@ -36,7 +40,7 @@ def geometry_pair(face: PosedFace, fine: FineFace, side: int) -> NDArray[np.uint
 
 
 def grey_view(fine: FineFace, camera: Camera, side: int, posed_from_head: Tensor) -> NDArray[np.uint8]:
-    """A grey surface with detail under the lamp: (side, side, 4).
+    """A grey surface with detail under the lamps: (side, side, 4).
 
     Args:
         camera: head frame to pixels; posed_from_head: (3, 3) to y up and z towards the viewer.
