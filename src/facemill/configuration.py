@@ -15,6 +15,7 @@ from facemill.coarse.image_set_settings import ImageSetSettings
 from facemill.coarse.image_sets.person_settings import PersonSettings
 from facemill.coarse.settings import CoarseSettings
 from facemill.coarse.training_settings import PackSettings, TrainSettings
+from facemill.detail.export_settings import AnimateDetailSettings, ExportDetailSettings
 from facemill.detail.settings import ReconstructDetailSettings
 from facemill.detail.training_settings import PackDetailSettings, TrainDetailSettings
 from facemill.evaluation.detail_settings import DetailEvaluationSettings
@@ -96,6 +97,8 @@ class Configuration(BaseModel):
     pack_detail: PackDetailSettings = PackDetailSettings()
     train_detail: TrainDetailSettings = TrainDetailSettings()
     reconstruct_detail: ReconstructDetailSettings = ReconstructDetailSettings()
+    export_detail: ExportDetailSettings = ExportDetailSettings()
+    animate_detail: AnimateDetailSettings = AnimateDetailSettings()
     group_people: GroupSettings = GroupSettings()
     reconstruct_person: PersonSettings = PersonSettings()
     export_person: ExportPersonSettings = ExportPersonSettings()

@@ -103,3 +103,129 @@ rule reconstruct_detail:
         "find the detail of {wildcards.set}, shard {wildcards.shard}"
     script:
         "../../scripts/reconstruct_detail.py"
+
+
+rule export_detail:
+    input:
+        faces=rules.reconstruct_detail.output.table,
+        arrays=f"{RESULTS}/coarse/{{set}}/reconstruct_coarse/{{shard}}.npz",
+        detail=rules.reconstruct_detail.output.arrays,
+        model=rules.prepare_model.output.model,
+    output:
+        table=f"{RESULTS}/detail/{{set}}/export_detail/{{shard}}.parquet",
+    log:
+        f"{RESULTS}/logs/export_detail/{{set}}/{{shard}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/export_detail/{{set}}/{{shard}}.tsv"
+    conda:
+        "../../envs/export_detail.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        settings=plan.stage("export_detail"),
+        photo_folder=lambda wildcards: plan.photo_folder(wildcards),
+        folder=lambda wildcards: f"{RESULTS}/detail/{wildcards.set}",
+        code=plan.code("export_detail"),
+    message:
+        "write the detail of {wildcards.set}, shard {wildcards.shard}"
+    script:
+        "../../scripts/export_detail.py"
+
+
+# The same for one photo that somebody names; the folder's other files appear with the one asked for.
+rule export_photo_detail:
+    input:
+        faces=lambda wildcards: plan.photo_file(
+            "detail/{set}/reconstruct_detail/{shard}.parquet", wildcards
+        ),
+        arrays=lambda wildcards: plan.photo_file(
+            "coarse/{set}/reconstruct_coarse/{shard}.npz", wildcards
+        ),
+        detail=lambda wildcards: plan.photo_file(
+            "detail/{set}/reconstruct_detail/{shard}.npz", wildcards
+        ),
+        model=rules.prepare_model.output.model,
+    output:
+        mesh=f"{RESULTS}/detail/{{set}}/{{photo}}/mesh.obj",
+        glb=report(
+            f"{RESULTS}/detail/{{set}}/{{photo}}/mesh.glb",
+            caption="../report/detail_mesh.rst",
+            category="Detail",
+            subcategory="{photo}",
+        ),
+        dense=f"{RESULTS}/detail/{{set}}/{{photo}}/dense.glb",
+        displacement=f"{RESULTS}/detail/{{set}}/{{photo}}/displacement.png",
+        scale=f"{RESULTS}/detail/{{set}}/{{photo}}/displacement.json",
+        normal=f"{RESULTS}/detail/{{set}}/{{photo}}/normal.png",
+        normal_object=f"{RESULTS}/detail/{{set}}/{{photo}}/normal_object.png",
+        confidence=f"{RESULTS}/detail/{{set}}/{{photo}}/confidence.png",
+        overlay=f"{RESULTS}/detail/{{set}}/{{photo}}/overlay.png",
+        geometry=report(
+            f"{RESULTS}/detail/{{set}}/{{photo}}/geometry.png",
+            caption="../report/detail_geometry.rst",
+            category="Detail",
+            subcategory="{photo}",
+        ),
+    log:
+        f"{RESULTS}/logs/export_photo_detail/{{set}}/{{photo}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/export_photo_detail/{{set}}/{{photo}}.tsv"
+    conda:
+        "../../envs/export_photo_detail.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        settings=plan.stage("export_detail"),
+        photo_folder=lambda wildcards: plan.photo_folder(wildcards),
+        folder=lambda wildcards: f"{RESULTS}/detail/{wildcards.set}",
+        code=plan.code("export_photo_detail"),
+    message:
+        "write the detail of {wildcards.photo}"
+    script:
+        "../../scripts/export_photo_detail.py"
+
+
+# One photo that somebody names under other expressions.
+rule animate_detail:
+    input:
+        faces=lambda wildcards: plan.photo_file(
+            "detail/{set}/reconstruct_detail/{shard}.parquet", wildcards
+        ),
+        arrays=lambda wildcards: plan.photo_file(
+            "coarse/{set}/reconstruct_coarse/{shard}.npz", wildcards
+        ),
+        detail=lambda wildcards: plan.photo_file(
+            "detail/{set}/reconstruct_detail/{shard}.npz", wildcards
+        ),
+        model=rules.prepare_model.output.model,
+    output:
+        picture=report(
+            f"{RESULTS}/detail/{{set}}/{{photo}}/expressions.png",
+            caption="../report/detail_expressions.rst",
+            category="Detail",
+            subcategory="{photo}",
+        ),
+        meshes=directory(f"{RESULTS}/detail/{{set}}/{{photo}}/expressions"),
+    log:
+        f"{RESULTS}/logs/animate_detail/{{set}}/{{photo}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/animate_detail/{{set}}/{{photo}}.tsv"
+    conda:
+        "../../envs/animate_detail.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        settings=plan.stage("animate_detail"),
+        photo_folder=lambda wildcards: plan.photo_folder(wildcards),
+        folder=lambda wildcards: f"{RESULTS}/detail/{wildcards.set}/{wildcards.photo}",
+        code=plan.code("animate_detail"),
+    message:
+        "animate the detail of {wildcards.photo}"
+    script:
+        "../../scripts/animate_detail.py"
