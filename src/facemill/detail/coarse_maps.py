@@ -26,6 +26,10 @@ class CoarseMaps:
         positions: (B, h, w, 3) millimetres, head frame.
         normals: (B, h, w, 3) unit, head frame, smooth (area-weighted at vertices, interpolated).
         albedo: (B, h, w, 3) 0..1.
+        tangents: (B, 2, 3, h, w) derivatives of the positions to the right and down, mm per texel.
+        inverse_metric: (B, 3, h, w) uu, uv and vv of the inverse of the tangents' inner products, texel^2 per
+            mm^2; 0 where they span no plane. A map of derivatives d_u, d_v per texel has the squared slope
+            uu d_u^2 + 2 uv d_u d_v + vv d_v^2 over the surface.
         rotation: (B, 3, 3) of the head: posed = rotation x head frame.
         lighting: (B, 27), about normals of the posed head frame.
     """
@@ -33,6 +37,8 @@ class CoarseMaps:
     positions: Tensor
     normals: Tensor
     albedo: Tensor
+    tangents: Tensor
+    inverse_metric: Tensor
     rotation: Tensor
     lighting: Tensor
 
@@ -58,10 +64,14 @@ def coarse_maps(model: MorphableModel, atlas: DetailAtlas, coefficients: Coeffic
     with torch.no_grad():
         shape = model.shape(coefficients.identity, coefficients.expression)
         albedo = model.albedo(coefficients.albedo)
+        positions = atlas.smooth_positions(shape)
+        tangents = _tangents(positions)
         return CoarseMaps(
-            atlas.smooth_positions(shape),
+            positions,
             atlas.smooth_normals(shape),
             atlas.mapped(albedo).clamp(0, 1),
+            tangents,
+            _inverse_metric(tangents),
             matrix_from_euler_deep3d(coefficients.rotation),
             coefficients.lighting,
         )
@@ -86,17 +96,25 @@ def light_response(maps: CoarseMaps, texel: float) -> Tensor:
         gradient = maps.normals.flatten(1, 2) @ turn + constant[:, None]
         level = dark[:, None] + 0.5 * ((gradient + constant[:, None]) * maps.normals.flatten(1, 2)).sum(-1)
         size = maps.positions.shape[1:3]
-        planes = maps.positions.permute(0, 3, 1, 2).contiguous()
-        across, down = torch.gradient(planes, dim=3)[0], torch.gradient(planes, dim=2)[0]
         slope = gradient.mT.unflatten(2, size)
-        e, f, g = (across * across).sum(1), (across * down).sum(1), (down * down).sum(1)
-        p, q = (slope * across).sum(1), (slope * down).sum(1)
-        determinant = e * g - f * f
-        usable = determinant > FLATTEST * e * g
-        share = -texel / (
-            torch.where(usable, determinant, torch.inf) * level.unflatten(1, size).clamp(min=DARKEST)
-        )
-        return torch.stack(((g * p - f * q) * share, (e * q - f * p) * share), dim=-1)
+        p, q = ((slope * tangent).sum(1) for tangent in maps.tangents.unbind(1))
+        uu, uv, vv = maps.inverse_metric.unbind(1)
+        share = -texel / level.unflatten(1, size).clamp(min=DARKEST)
+        return torch.stack(((uu * p + uv * q) * share, (uv * p + vv * q) * share), dim=-1)
+
+
+def _tangents(positions: Tensor) -> Tensor:
+    planes = positions.permute(0, 3, 1, 2).contiguous()
+    return torch.stack((torch.gradient(planes, dim=3)[0], torch.gradient(planes, dim=2)[0]), dim=1)
+
+
+def _inverse_metric(tangents: Tensor) -> Tensor:
+    across, down = tangents.unbind(1)
+    uu, uv, vv = (across * across).sum(1), (across * down).sum(1), (down * down).sum(1)
+    determinant = uu * vv - uv * uv
+    usable = determinant > FLATTEST * uu * vv
+    share = 1 / torch.where(usable, determinant, torch.inf)
+    return torch.stack((vv * share, -uv * share, uu * share), dim=1)
 
 
 def _luminance_gradient(maps: CoarseMaps) -> tuple[Tensor, Tensor, Tensor]:

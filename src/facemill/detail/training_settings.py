@@ -25,7 +25,7 @@ class DetailNetworkSettings(Settings):
         "labels; says nothing of its confidence)",
     )
     widths: tuple[int, ...] = Field(
-        (32, 48, 72, 96, 128),
+        (24, 36, 48, 64, 96),
         description="channels of the levels of kind detail, finest first; 2 to 5 levels",
     )
     limit: float = Field(
@@ -47,7 +47,7 @@ class DetailSupervisedWeights(Settings):
         1.0, ge=0, description="per unit of surprise (Laplace's negative log-likelihood), kind detail"
     )
     displacement: float = Field(5.0, ge=0, description="per mm of mean distance")
-    normals: float = Field(20.0, ge=0, description="per radian, about, of the displaced surface's normals")
+    normals: float = Field(20.0, ge=0, description="per unit of slope, about a radian of the normals")
     least_weight: float = Field(
         0.1,
         ge=0,
@@ -137,8 +137,8 @@ class TrainDetailSettings(TrainerSettings):
     unsupervised: ShadingWeights = ShadingWeights()
     published: PublishedWeights = PublishedWeights()
     augmentation: DetailAugmentationSettings = DetailAugmentationSettings()
-    batch: int = Field(4, ge=1, description="faces per step over all processes")
-    learning_rate: float = Field(1e-3, gt=0, description="of Adam, at the start (the original: 1e-5)")
+    batch: int = Field(2, ge=1, description="faces per step over all processes")
+    learning_rate: float = Field(5e-4, gt=0, description="of Adam, at the start (the original: 1e-5)")
     schedule: Literal["step", "cosine"] = Field(
         "cosine", description="step: a fifth after each `decay_epochs`; cosine: to 0 at the end"
     )

@@ -19,7 +19,7 @@ from facemill.detail.losses.supervised import (
     displacement_distance,
     known_slopes,
     laplace_surprise,
-    normal_distance,
+    slope_distance,
 )
 from facemill.detail.surface import grid_triangles
 
@@ -111,17 +111,26 @@ def test_surprise_is_least_at_the_expected_distance():
     assert min(at) == at[1]
 
 
-def test_distance_and_normals_by_hand():
+def test_distance_by_hand():
+    predicted, target = torch.tensor([[[1.0, 2.0]]]), torch.tensor([[[0.0, 4.0]]])
     weight = torch.tensor([[[1.0, 3.0]]])
-    assert displacement_distance(
-        torch.tensor([[[1.0, 2.0]]]), torch.tensor([[[0.0, 4.0]]]), weight
-    ) == pytest.approx([7 / 4])
-    up = torch.tensor([[[[0.0, 0, 1], [0, 0, 1]]]])
-    aside = torch.tensor([[[[0.0, 0, 1], [1, 0, 0]]]])
-    assert normal_distance(up, aside, weight) == pytest.approx(
-        [0.75 * (math.sqrt(2 + 1e-4) - 0.01)], rel=1e-5
-    )
-    assert normal_distance(up, aside, 0 * weight) == pytest.approx([0.0])
+    assert displacement_distance(predicted, target, weight) == pytest.approx([7 / 4])
+    assert displacement_distance(predicted, target, 0 * weight) == pytest.approx([0.0])
+
+
+def test_slopes_by_hand():
+    """0.3 mm a column and 0.8 mm a row on texels 2 mm wide and 4 mm tall: slopes of 0.15 and 0.2."""
+    rows, columns = torch.meshgrid(torch.arange(4.0), torch.arange(5.0), indexing="ij")
+    target = torch.ones(1, 4, 5)
+    predicted = target + 0.3 * columns + 0.8 * rows
+    metric = torch.tensor([1 / 4, 0.0, 1 / 16])[None, :, None, None].expand(1, 3, 4, 5)
+    found = slope_distance(predicted, target, metric, torch.ones(1, 4, 5))
+    assert found == pytest.approx([math.hypot(0.25, 0.01) - 0.01], rel=1e-5)
+    skew = torch.tensor([1 / 4, 0.05, 1 / 16])[None, :, None, None].expand(1, 3, 4, 5)
+    squared = 0.25**2 + 2 * 0.05 * 0.3 * 0.8
+    found = slope_distance(predicted, target, skew, torch.ones(1, 4, 5))
+    assert found == pytest.approx([math.sqrt(squared + 1e-4) - 0.01], rel=1e-5)
+    assert slope_distance(predicted, target, metric, torch.zeros(1, 4, 5)) == pytest.approx([0.0])
 
 
 def test_slopes_are_known_where_five_by_five_texels_are():
@@ -151,20 +160,21 @@ def test_a_smooth_ratio_is_given_away_and_relief_is_not():
     assert float(without) == pytest.approx(0.08 * math.sqrt(3), rel=0.2)
 
 
-@pytest.mark.parametrize(
-    "name", ["photometric", "laplacian", "triangles", "variation", "surprise", "normals"]
-)
+@pytest.mark.parametrize("name", ["photometric", "laplacian", "triangles", "variation", "surprise", "slopes"])
 def test_gradients(name):
     random = torch.Generator().manual_seed(3)
     weight = torch.rand(2, 3, 4, generator=random, dtype=torch.float64)
     maps = torch.randn(2, 3, 4, 3, generator=random, dtype=torch.float64)
     other = torch.randn(2, 3, 4, 3, generator=random, dtype=torch.float64)
+    across, down = torch.randn(2, 2, 3, 3, 4, generator=random, dtype=torch.float64)
+    products = ((down * down).sum(1), -(across * down).sum(1), (across * across).sum(1))
+    metric = torch.stack(products, dim=1)  # of some surface: positive definite
     terms = {
         "photometric": lambda x: photometric_distance(x, other, weight),
         "laplacian": lambda x: laplacian_roughness(x, INSIDE, 1e-3),
         "triangles": lambda x: triangle_roughness(grid_triangle_normals(x), INSIDE),
         "variation": lambda x: uv_variation(x[..., 0], INSIDE),
         "surprise": lambda x: laplace_surprise(x[..., 0], x[..., 1], other[..., 0], weight),
-        "normals": lambda x: normal_distance(x, other, weight),
+        "slopes": lambda x: slope_distance(x[..., 0], other[..., 0], metric, weight),
     }
     assert torch.autograd.gradcheck(terms[name], maps.requires_grad_())

@@ -77,7 +77,7 @@ def test_texels_lie_where_they_were(network):
             plain.end.bias[channel] = -5.0
     given = maps().clamp(-3, 3)
     found = plain(given)[:, 0]
-    assert torch.allclose(found, 2.0 * torch.tanh(0.05 * given[:, 0] / 2.0), atol=1e-6)
+    assert torch.allclose(found, 2.0 * torch.tanh(0.02 * given[:, 0] / 2.0), atol=1e-6)
 
 
 def test_the_defaults_have_at_most_three_million_parameters():

@@ -120,7 +120,7 @@ def test_calibration_leaves_nothing_where_nothing_is_seen(head_model, small_atla
     torch.manual_seed(0)
     network = new_network(QUICK, faces, small_atlas, "head")
     with torch.no_grad():  # a network that claims to know half of everything, everywhere
-        network.end.bias[4:] = 3 * np.arctanh(np.log(0.5) / 3) / 0.3
+        network.end.bias[4:] = 3 * np.arctanh(np.log(0.5) / 3) / 0.2
     claimed = validate(network, objective, faces, 2)
     assert claimed["confidence"] > 0.3
     found = calibrate(network, objective, faces, 2)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 TINY = 1e-8
-NORMAL_EASE = 0.01  # differences of normals well below count by their square, well above by their length
+SLOPE_EASE = 0.01  # slopes well below count by their square, well above by their length
 
 
 def laplace_surprise(predicted: Tensor, log_scale: Tensor, target: Tensor, weight: Tensor) -> Tensor:
@@ -29,14 +29,21 @@ def displacement_distance(predicted: Tensor, target: Tensor, weight: Tensor) -> 
     return _mean((predicted - target).abs(), weight)
 
 
-def normal_distance(predicted: Tensor, true: Tensor, weight: Tensor) -> Tensor:
-    """Weighted mean of sqrt(|n - n*|^2 + e^2) - e, e = 0.01: about the angle in radians where it is large.
+def slope_distance(predicted: Tensor, target: Tensor, inverse_metric: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean of sqrt(s^2 + e^2) - e, s the slope of predicted - target over the surface, e = 0.01.
+
+    The normal of a displaced surface is n - grad d to first order: s is about the angle in radians between
+    the normals of the two surfaces.
 
     Args:
-        predicted, true: (B, h, w, 3) unit normals; weight: (B, h, w).
+        predicted, target: (B, h, w), millimetres; weight: (B, h, w).
+        inverse_metric: (B, 3, h, w), as in `CoarseMaps`.
     """
-    squared = ((predicted - true) ** 2).sum(-1)
-    return _mean(torch.sqrt(squared + NORMAL_EASE**2) - NORMAL_EASE, weight)
+    wrong = predicted - target
+    across, down = torch.gradient(wrong, dim=2)[0], torch.gradient(wrong, dim=1)[0]
+    uu, uv, vv = inverse_metric.unbind(1)
+    squared = uu * across * across + 2 * uv * across * down + vv * down * down
+    return _mean(torch.sqrt(squared.clamp(min=0) + SLOPE_EASE**2) - SLOPE_EASE, weight)
 
 
 def known_slopes(known: Tensor) -> Tensor:

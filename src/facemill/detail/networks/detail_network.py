@@ -19,7 +19,7 @@ SLOPE = 0.1  # of the leaky ReLU
 FINEST = 2  # texels along each side that share a place of the finest level
 LOG_SCALE_LIMIT = 3.0
 #: What one unit of the last layer stands for (mm, ln b), so that it learns at the pace of the others.
-UNITS = (0.05, 0.3)
+UNITS = (0.02, 0.2)
 SCALE_CHANNEL = 1  # of the output
 
 

@@ -16,7 +16,7 @@ from facemill.detail.losses.supervised import (
     displacement_distance,
     known_slopes,
     laplace_surprise,
-    normal_distance,
+    slope_distance,
 )
 from facemill.detail.networks.detail_network import SCALE_CHANNEL
 from facemill.detail.surface import displaced_normals
@@ -91,30 +91,30 @@ class DetailObjective:
         if self.published is not None:
             values = self.published(raw, displacement, maps, batch)
             return _sum(values, torch.ones_like(batch.labelled))
-        normals = displaced_normals(displacement, maps.positions, maps.normals)
         known, unknown = batch.labelled, ~batch.labelled
         parts = []
         if bool(known.any()):
-            parts.append(_sum(self.supervised(output, displacement, normals, maps, batch), known))
+            parts.append(_sum(self.supervised(output, displacement, maps, batch), known))
         if bool(unknown.any()):
-            parts.append(_sum(self.unsupervised(displacement, normals, maps, batch), unknown))
+            parts.append(_sum(self.unsupervised(displacement, maps, batch), unknown))
         total = torch.stack([part.loss for part in parts]).sum()
         return StepLoss(total, {name: value for part in parts for name, value in part.terms.items()})
 
     def supervised(
-        self, output: Tensor, displacement: Tensor, normals: Tensor, maps: CoarseMaps, batch: DetailBatch
+        self, output: Tensor, displacement: Tensor, maps: CoarseMaps, batch: DetailBatch
     ) -> dict[str, tuple[float, Tensor]]:
         """Terms of photos whose displacement is known: name -> weight and value (B,)."""
         weights = self.settings.supervised
         trust = weights.least_weight + (1 - weights.least_weight) * batch.weight
         weight = self.atlas.mask * trust * batch.known
         target = batch.target * self.atlas.mask
-        with torch.no_grad():
-            true = displaced_normals(target, maps.positions, maps.normals)
         slopes = weight * known_slopes(batch.known)
         values = {
             "displacement": (weights.displacement, displacement_distance(displacement, target, weight)),
-            "normals": (weights.normals, normal_distance(normals, true, slopes)),
+            "normals": (
+                weights.normals,
+                slope_distance(displacement, target, maps.inverse_metric, slopes),
+            ),
         }
         if output.shape[1] > SCALE_CHANNEL:
             log_scale = output[:, SCALE_CHANNEL]
@@ -123,12 +123,12 @@ class DetailObjective:
         return values
 
     def unsupervised(
-        self, displacement: Tensor, normals: Tensor, maps: CoarseMaps, batch: DetailBatch
+        self, displacement: Tensor, maps: CoarseMaps, batch: DetailBatch
     ) -> dict[str, tuple[float, Tensor]]:
         """Terms of photos of which nothing is known: name -> weight and value (B,)."""
         weights = self.settings.unsupervised
         weight = self.atlas.mask * batch.weight
-        shaded = maps.shaded(normals)
+        shaded = maps.shaded(displaced_normals(displacement, maps.positions, maps.normals))
         inside = self.atlas.mask > 0
         return {
             "shading": (
