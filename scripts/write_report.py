@@ -3,11 +3,13 @@
 input: faces (list: photos/<set>/faces.csv), coarse (list: coarse/<set>/export_coarse/<shard>.parquet),
     evaluations (list: evaluation/<kind>/<name>.json), comparison (list: what compare_methods wrote, or none),
     training (list: what train_coarse wrote, or none), people and exported_people (lists: what
-    reconstruct_person and export_person wrote, or none)
+    reconstruct_person and export_person wrote, or none), detail (list of
+    detail/<set>/export_detail/<shard>.parquet, or none)
 output: page
 params: settings, run (its name), results (results/<run>), benchmarks (folder), configuration (mapping)
 """
 
+from facemill.report.detail_inputs import read_detail
 from facemill.report.evaluation_inputs import read_evaluations
 from facemill.report.inputs import read_inputs
 from facemill.report.page import write_report
@@ -27,5 +29,6 @@ inputs = read_inputs(
     evaluations=read_evaluations(snakemake.input.evaluations, snakemake.input.comparison),
     training=read_training(snakemake.input.training),
     people=read_people(snakemake.input.people, snakemake.input.exported_people),
+    detail=read_detail(snakemake.input.detail),
 )
 write_report(snakemake.output.page, inputs, ReportSettings(**snakemake.params.settings))

@@ -305,6 +305,29 @@ class Plan(TrainingSets, FaceSets):
         """Sets that are small enough for a folder of results per photo."""
         return [name for name, photos in self.sets.items() if photos.count <= self.settings.export_limit]
 
+    @property
+    def detail_sets(self) -> list[str]:
+        """Photo sets whose faces get a detail layer: all, where there are weights for the model."""
+        return list(self.sets) if self.stage_with_weights("reconstruct_detail", "network")["network"] else []
+
+    def detail_files(self) -> list[str]:
+        """The last result of each shard of those sets: with folders where the set is small enough."""
+        exported = self.exported_sets
+        return [
+            file
+            for name in self.detail_sets
+            for file in self.shard_files(
+                f"detail/{{set}}/{'export' if name in exported else 'reconstruct'}_detail/{{shard}}.parquet",
+                name,
+            )
+        ]
+
+    @property
+    def animated_photos(self) -> list[str]:
+        """Pictures of the photos that `animate_detail` shows under other expressions in a whole run."""
+        photos = self.settings.animate_detail.photos if self.detail_sets else ()
+        return [f"{self.results}/detail/{photo}/expressions.png" for photo in photos]
+
     def people_result(self, name: str) -> str:
         """The last result of each shard of a set of people: with folders where the set is small enough."""
         small = self.people[name].count <= self.settings.export_limit

@@ -14,6 +14,8 @@ rule write_report:
         evaluations=plan.evaluation_results,
         comparison=plan.comparison,
         training=plan.training_results("train_coarse"),
+        detail=[file for file in plan.detail_files() if "/export_detail/" in file],
+        animated=plan.animated_photos,
         people=[
             file
             for name in plan.people

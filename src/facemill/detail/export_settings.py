@@ -46,6 +46,9 @@ class AnimateDetailSettings(Settings):
         description="name → strengths of the model's blendshapes (ARKit's names), in place of the photo's "
         "expression; models without blendshapes show their first expression coefficients instead",
     )
+    photos: tuple[str, ...] = Field(
+        (), description="<set>/<photo>: faces that a whole run shows so; others are made when they are named"
+    )
     texture_size: int = Field(1024, ge=64, le=8192, description="width and height of the texture, texels")
     texture_quality: int = Field(92, ge=50, le=100, description="JPEG quality of the texture in .glb files")
     picture_side: int = Field(512, ge=64, le=2048, description="side of each picture of expressions.png, px")
