@@ -73,5 +73,5 @@ def tangent_normals(atlas: DetailAtlas, shape: Tensor, displacement: Tensor) -> 
 
 
 def as_colours(normals: Tensor) -> NDArray[np.uint8]:
-    """Components -1..1 as 0..255; 0 becomes 128."""
-    return ((normals.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu().numpy()
+    """Components -1..1 as 0..255; 0 becomes 128, also when rounding has left it a little below."""
+    return ((normals.clamp(-1, 1) + 1) * 127.5 + 1e-3).round().to(torch.uint8).cpu().numpy()
