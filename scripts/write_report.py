@@ -2,7 +2,7 @@
 
 input: faces (list: photos/<set>/faces.csv), coarse (list: coarse/<set>/export_coarse/<shard>.parquet),
     evaluations (list: evaluation/<kind>/<name>.json), comparison (list: what compare_methods wrote, or none),
-    training (list: what train_coarse wrote, or none), people and exported_people (lists: what
+    training (list: what trainings wrote, or none), people and exported_people (lists: what
     reconstruct_person and export_person wrote, or none), detail (list of
     detail/<set>/export_detail/<shard>.parquet, or none)
 output: page
@@ -15,7 +15,7 @@ from facemill.report.inputs import read_inputs
 from facemill.report.page import write_report
 from facemill.report.people_inputs import read_people
 from facemill.report.settings import ReportSettings
-from facemill.report.training_inputs import read_training
+from facemill.report.training_inputs import read_trainings
 from facemill.runtime.logs import log_to
 
 log_to(snakemake.log[0])
@@ -27,7 +27,7 @@ inputs = read_inputs(
     faces=snakemake.input.faces,
     coarse=snakemake.input.coarse,
     evaluations=read_evaluations(snakemake.input.evaluations, snakemake.input.comparison),
-    training=read_training(snakemake.input.training),
+    trainings=read_trainings(snakemake.input.training),
     people=read_people(snakemake.input.people, snakemake.input.exported_people),
     detail=read_detail(snakemake.input.detail),
 )

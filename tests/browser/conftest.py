@@ -11,7 +11,7 @@ import pytest
 from facemill.report.inputs import read_inputs
 from facemill.report.page import write_report
 from facemill.report.settings import ReportSettings
-from facemill.report.training_inputs import read_training
+from facemill.report.training_inputs import read_trainings
 from unit.report.small_run import make_run
 from unit.report.trained_run import make_training
 
@@ -64,8 +64,8 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report with 20 faces, a training, and names that try to break it."""
     run = make_run(tmp_path_factory.mktemp("run") / "demo", more=FACES - 3)
-    training = read_training(make_training(run.results / "coarse" / "train_coarse"))
-    inputs = read_inputs("demo", run.results, run.benchmarks, {}, run.faces, run.coarse, training=training)
+    trainings = read_trainings(make_training(run.results / "coarse" / "train_coarse"))
+    inputs = read_inputs("demo", run.results, run.benchmarks, {}, run.faces, run.coarse, trainings=trainings)
     path = run.results / "report.html"
     write_report(path, inputs, ReportSettings())
     return path

@@ -13,7 +13,11 @@ rule write_report:
         ],
         evaluations=plan.evaluation_results,
         comparison=plan.comparison,
-        training=plan.training_results("train_coarse"),
+        training=[
+            file
+            for rule in ("train_coarse", "train_image_set", "train_detail")
+            for file in plan.training_results(rule)
+        ],
         detail=[file for file in plan.detail_files() if "/export_detail/" in file],
         animated=plan.animated_photos,
         people=[

@@ -46,7 +46,7 @@ class ReportInputs:
         times: a row per rule: `rule`, `jobs`, `seconds`, `cpu_seconds` (sums), `memory` (largest, MiB).
         configuration: the checked settings, as plain values.
         evaluations: what the run measured against truths.
-        training: of the run's network; None for a run that trains nothing.
+        trainings: of the run's networks.
         people: sets of people, of whom each was made of several photos.
         detail: photo sets whose faces got a detail layer.
     """
@@ -56,7 +56,7 @@ class ReportInputs:
     times: pd.DataFrame
     configuration: Mapping[str, Any]
     evaluations: Evaluations = NOTHING_MEASURED
-    training: Training | None = None
+    trainings: tuple[Training, ...] = ()
     people: tuple[PeopleSetResults, ...] = ()
     detail: tuple[DetailSetResults, ...] = ()
 
@@ -69,7 +69,7 @@ def read_inputs(
     faces: Iterable[str | Path] = (),
     coarse: Iterable[str | Path] = (),
     evaluations: Evaluations = NOTHING_MEASURED,
-    training: Training | None = None,
+    trainings: tuple[Training, ...] = (),
     people: tuple[PeopleSetResults, ...] = (),
     detail: tuple[DetailSetResults, ...] = (),
 ) -> ReportInputs:
@@ -80,7 +80,7 @@ def read_inputs(
         benchmarks: the folder with Snakemake's benchmark files, <rule>/**/*.tsv; may be missing.
         faces: photos/<set>/faces.csv of each set; the name of the set is that of its folder.
         coarse: coarse/<set>/export_coarse/<shard>.parquet; none for sets that were not exported.
-        evaluations: of `read_evaluations`. training: of `read_training`.
+        evaluations: of `read_evaluations`. trainings: of `read_trainings`.
         people: of `read_people`. detail: of `read_detail`.
     Raises:
         FormatError: a table is missing, damaged, of an unknown set or lacks a column.
@@ -96,7 +96,7 @@ def read_inputs(
         exported[name].append(_checked(read_table(path), path, ("photo", "status", "reason", "folder")))
     sets = tuple(_photo_set(name, table, exported[name]) for name, table in photos.items())
     return ReportInputs(
-        run, sets, read_times(benchmarks), configuration, evaluations, training, people, detail
+        run, sets, read_times(benchmarks), configuration, evaluations, trainings, people, detail
     )
 
 

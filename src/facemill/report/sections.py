@@ -64,7 +64,7 @@ def summary_section(page: Page) -> Section | None:
     None for a run that evaluates or trains without photos of its own.
     """
     sets = page.inputs.sets
-    if not sets and (page.inputs.evaluations.results or page.inputs.training):
+    if not sets and (page.inputs.evaluations.results or page.inputs.trainings):
         return None
     total = sum(len(one.photos) for one in sets)
     faces = sum(int((one.photos["status"] == OK).sum()) for one in sets)

@@ -21,35 +21,42 @@ class Training:
     """A training that has ended.
 
     Attributes:
+        rule: that trained: train_coarse, train_image_set or train_detail.
         summary: steps, images, validation_images, and whether those are trained on too (validation_seen).
         courses: `train` and `validation` → a table with the step as index, a column per measure.
         faces: picture of some validation faces.
     """
 
+    rule: str
     summary: Mapping[str, Any]
     courses: Mapping[str, pd.DataFrame]
     faces: Path
 
 
-def read_training(files: Iterable[str | Path]) -> Training | None:
-    """Read what `train_coarse` wrote; None for no files.
+def read_trainings(files: Iterable[str | Path]) -> tuple[Training, ...]:
+    """Read what trainings wrote, in the order given.
 
     Args:
-        files: metrics.csv, faces.png and summary.json, told apart by their names; others are not read.
+        files: metrics.csv, faces.png and summary.json in a folder named after the rule, of each training;
+            others are not read.
     Raises:
         FormatError: a file is missing or damaged.
     """
-    named = {Path(path).name: Path(path) for path in files}
-    if not named:
-        return None
+    folders: dict[Path, dict[str, Path]] = {}
+    for path in map(Path, files):
+        folders.setdefault(path.parent, {})[path.name] = path
+    return tuple(_training(folder.name, named) for folder, named in folders.items())
+
+
+def _training(rule: str, named: Mapping[str, Path]) -> Training:
     lacking = [name for name in ("metrics.csv", "faces.png", "summary.json") if name not in named]
     if lacking:
         raise FormatError(
             "the files of the training are not all there", "metrics.csv, faces.png, summary.json",
-            f"no {lacking[0]}", "name every output of train_coarse",
+            f"no {lacking[0]}", f"name every output of {rule}",
         )  # fmt: skip
     courses = _courses(named["metrics.csv"])
-    return Training(_summary(named["summary.json"]), courses, named["faces.png"])
+    return Training(rule, _summary(named["summary.json"]), courses, named["faces.png"])
 
 
 def _summary(path: Path) -> Mapping[str, Any]:
@@ -81,4 +88,4 @@ def _courses(path: Path) -> Mapping[str, pd.DataFrame]:
 
 
 def _damaged(path: Path, expected: str, found: str) -> FormatError:
-    return FormatError(f"{path} is not what train_coarse writes", expected, found, "train again")
+    return FormatError(f"{path} is not what a training writes", expected, found, "train again")

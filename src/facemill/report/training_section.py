@@ -1,4 +1,4 @@
-"""The training of the report: the course of its loss and its validation, first and last figures, faces."""
+"""The trainings of the report: courses of loss and validation, first and last figures, faces."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pandas as pd
 from facemill.report.pictures import EmbeddedPicture, embed, read_picture
 from facemill.report.sections import Page, Section
 from facemill.report.training_curve import HEIGHT, WIDTH, course_svg
+from facemill.report.training_inputs import Training
 
 DRAWN = ("loss", "photometric")  # of the training's terms; the table has all
 PERCENT = {"landmark_error": 100.0}
@@ -36,40 +37,62 @@ WORDS = {
     "shape_rms": "shape error, mm",
     "shape_ratio": "shape error, share of the mean face's",
     "dense_error": "dense landmarks, px",
+    "displacement": "displacement, mm",
+    "normals": "normals, radians",
+    "surprise": "displacement, surprise",
+    "shading": "shading, distance 0..1",
+    "displacement_error": "displacement error, mm",
+    "normal_error": "normal error, degrees",
+    "displacement_ratio": "displacement error, share of the smooth face's",
+    "normal_ratio": "normal error, share of the smooth face's",
 }
+TITLES = {
+    "train_coarse": "Coarse network",
+    "train_image_set": "Confidence network",
+    "train_detail": "Detail network",
+}
+COARSE_FACES = "crop, reconstruction laid on it, bare shape"
+FACES = {"train_detail": "photo in the atlas, true relief, relief found, confidence"}
 
 
 def training_section(page: Page) -> Section | None:
-    """How the network of the run was trained; None when it was not."""
-    training = page.inputs.training
-    if training is None:
+    """How the networks of the run were trained; None when none was."""
+    trainings = [_described(page, training) for training in page.inputs.trainings]
+    if not trainings:
         return None
+    html = page.fill("training.html", trainings=trainings, many=len(trainings) > 1)
+    return Section("training", "Training", 40, html)
+
+
+def _described(page: Page, training: Training) -> dict[str, Any]:
+    """What the template needs of one training."""
     train, validation = training.courses["train"], training.courses["validation"]
     drawn = [(train[name], words(name), False) for name in DRAWN if name in train]
     drawn += [(scaled(validation[name]), words(name), True) for name in validation]
-    settings: Mapping[str, Any] = page.inputs.configuration.get("train_coarse", {})
-    html = page.fill(
-        "training.html",
-        tiles=[
+    settings: Mapping[str, Any] = page.inputs.configuration.get(training.rule, {})
+    faces = FACES.get(training.rule, COARSE_FACES)
+    return {
+        "title": TITLES.get(training.rule, training.rule),
+        "tiles": [
             ("steps", f"{training.summary['steps']:,}"),
             ("images trained on", f"{training.summary['images']:,}"),
             ("validated on", f"{training.summary['validation_images']:,}"),
         ],
-        seen=training.summary["validation_seen"],
-        train=list(settings.get("train", ())),
-        start=settings.get("start", ""),
-        curves=[_curve(course, title, dots) for course, title, dots in drawn],
-        groups=[
+        "seen": training.summary["validation_seen"],
+        "train": list(settings.get("train", ())),
+        "start": settings.get("start", ""),
+        "curves": [_curve(course, title, dots) for course, title, dots in drawn],
+        "groups": [
             figures("validation of the weights' running mean", validation),
             figures("training: loss and unweighted terms of one batch", train),
         ],
-        faces=embed(
+        "faces": embed(
             read_picture(training.faces),
-            "validation faces, a row each: crop, reconstruction laid on it, bare shape",
+            f"validation faces, a row each: {faces}",
             quality=page.settings.picture_quality,
         ),
-    )
-    return Section("training", "Training", 40, html)
+        "shown": faces,
+    }
 
 
 def figures(title: str, course: pd.DataFrame) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from facemill.report.inputs import read_inputs
 from facemill.report.page import render_report
 from facemill.report.settings import ReportSettings
 from facemill.report.training_curve import BOTTOM, LEFT, RIGHT, TOP, course_svg
-from facemill.report.training_inputs import read_training
+from facemill.report.training_inputs import read_trainings
 from facemill.runtime.errors import FormatError
 from unit.report.test_report_page import Reader
 from unit.report.trained_run import ROWS, make_training
@@ -19,8 +19,8 @@ CONFIGURATION = {"train_coarse": {"train": ["<b>faces</b>"], "start": "some/weig
 
 
 def page_of(folder, **options):
-    training = read_training(make_training(folder / "training", **options))
-    inputs = read_inputs("r", folder, folder / "benchmarks", CONFIGURATION, training=training)
+    trainings = read_trainings(make_training(folder / "train_coarse", **options))
+    inputs = read_inputs("r", folder, folder / "benchmarks", CONFIGURATION, trainings=trainings)
     return render_report(inputs, ReportSettings())
 
 
@@ -71,7 +71,7 @@ def test_validation_on_training_images_is_told(tmp_path):
 
 
 def test_a_run_without_training_has_no_section(tmp_path):
-    inputs = read_inputs("r", tmp_path, tmp_path / "benchmarks", {}, training=read_training([]))
+    inputs = read_inputs("r", tmp_path, tmp_path / "benchmarks", {}, trainings=read_trainings([]))
     assert 'id="training"' not in render_report(inputs, ReportSettings())
     text = page_of(tmp_path)
     assert 'id="training"' in text and 'id="summary"' not in text  # no photos, so no counts of photos
@@ -114,7 +114,7 @@ def test_long_courses_are_thinned_to_means_of_neighbours():
         ("metrics.csv", "a,b\n1,2\n", "rows with step and kind"),
         ("metrics.csv", "", "a table of steps"),
         ("metrics.csv", ROWS.splitlines()[0] + "\n", "0 rows"),
-        ("summary.json", "{", "summary.json is not what train_coarse writes"),
+        ("summary.json", "{", "summary.json is not what a training writes"),
         ("summary.json", '{"steps": 2}', "no images"),
     ],
 )
@@ -122,10 +122,23 @@ def test_damaged_files_are_named(tmp_path, name, content, message):
     files = make_training(tmp_path / "training")
     (tmp_path / "training" / name).write_text(content)
     with pytest.raises(FormatError, match=message):
-        read_training(files)
+        read_trainings(files)
 
 
 def test_a_missing_file_is_named(tmp_path):
     files = make_training(tmp_path / "training")
     with pytest.raises(FormatError, match=r"no faces\.png"):
-        read_training(files[:2])
+        read_trainings(files[:2])
+
+
+def test_several_trainings_are_told_apart(tmp_path):
+    files = make_training(tmp_path / "train_coarse") + make_training(tmp_path / "train_detail", seen=False)
+    inputs = read_inputs("r", tmp_path, tmp_path / "benchmarks", {}, trainings=read_trainings(files))
+    page = render_report(inputs, ReportSettings())
+    texts = shown(page)
+    assert texts.index("Coarse network") < texts.index("Detail network")
+    assert texts.count("images trained on") == 2
+    described = [image["alt"] for image in Reader(page).all("img")]
+    assert sum("bare shape" in words for words in described) == 1
+    assert sum("true relief, relief found" in words for words in described) == 1
+    assert len(re.findall(r"images that are trained on too", page)) == 1
