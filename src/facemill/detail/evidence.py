@@ -36,6 +36,8 @@ BESIDE_HIDDEN = (1.0, 4.0)
 FINE, COARSE = (0.7, 1.4), (2.8, 5.6)
 #: Blur over which local contrast is averaged, and the percentile of it that counts as noise.
 LOCAL, NOISE_PERCENTILE = 4.0, 20.0
+#: Coarse contrast (colours 0..1) below which there is no picture to be sharp: half a step of 8 bits.
+LEAST_CONTRAST = 0.002
 #: Fewest texels from which sharpness can be told: a tenth of a face.
 FEWEST_TEXELS = 5000
 
@@ -97,7 +99,9 @@ def sharpness(uv_photo: UvPhoto, atlas: DetailAtlas) -> float:
         return 0.0
     noise = np.percentile(_blurred(fine**2, inner, LOCAL / texel)[inner], NOISE_PERCENTILE)
     contrast = float((coarse[inner] ** 2).mean())
-    return float(np.sqrt(max((fine[inner] ** 2).mean() - noise, 0.0) / contrast)) if contrast > 0 else 0.0
+    if contrast < LEAST_CONTRAST**2:
+        return 0.0
+    return float(np.sqrt(max((fine[inner] ** 2).mean() - noise, 0.0) / contrast))
 
 
 def _blurred(values: NDArray, known: NDArray, sigma: float) -> NDArray[np.float32]:
