@@ -158,7 +158,6 @@ def _dual_sum(displacement: Tensor, across: Tensor, down: Tensor) -> Tensor:
     g = (down * down).sum(-1, keepdim=True)
     determinant = e * g - f * f
     usable = determinant > FLATTEST**2 * (e + g) ** 2
-    usable &= determinant > torch.finfo(determinant.dtype).tiny
     safe = torch.where(usable, determinant, torch.ones_like(determinant))
     along_across = (g * d_across - f * d_down) / safe
     along_down = (e * d_down - f * d_across) / safe

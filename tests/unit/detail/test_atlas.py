@@ -144,6 +144,24 @@ class TestRefused:
         with pytest.raises(FormatError, match="atlas has overlaps"):
             prepare_detail_atlas(twice, 128)
 
+    def test_something_else_over_the_face(self, toy_model):
+        """The lower half of the sheet is no face, and lies in the atlas where the upper half does."""
+        topology = toy_model.topology
+        low = torch.arange(topology.vertex_count) < 21 * 81
+        uv = topology.uv.clone()
+        uv[low, 1] += 0.48
+        eyes_and_nose = torch.arange(68).remainder(40) + 25 * 81
+        beside = replace(
+            topology,
+            uv=uv,
+            regions={**topology.regions, "face": ~low},
+            landmarks68=torch.where(low[topology.landmarks68], eyes_and_nose, topology.landmarks68),
+        )
+        with pytest.raises(FormatError, match="atlas has overlaps"):
+            prepare_detail_atlas(beside, 256)
+        apart = topology.uv.clone()
+        assert prepare_detail_atlas(replace(beside, uv=apart), 256).mask.any()
+
     def test_flips(self, toy_model):
         topology = toy_model.topology
         flipped = torch.stack([topology.uv[:, 0], 1 - topology.uv[:, 1]], dim=1)
