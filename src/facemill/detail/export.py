@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -29,14 +28,12 @@ from facemill.formats.meshes import write_glb, write_obj
 from facemill.geometry.mesh import Mesh
 from facemill.models.morphable import MorphableModel
 from facemill.runtime.errors import FacemillError, PhotoError
-from facemill.runtime.files import atomic_folder
+from facemill.runtime.files import merged_folder
 from facemill.runtime.tables import OK, map_photos
 
 COLUMNS = ("folder",)
 #: Folders of other rules beside those of the faces.
 RESERVED = ("pack_detail", "train_detail", "reconstruct_detail", "export_detail")
-#: What `animate_detail` writes into the same folders.
-OTHERS = ("expressions", "expressions.png")
 
 
 @dataclass(frozen=True)
@@ -98,7 +95,7 @@ def export_detail(
 ) -> pd.DataFrame:
     """Write `<output_folder>/<photo>/` for each `ok` row; the files are those of docs/export_detail.md.
 
-    A face that cannot be written becomes a row with a reason; a folder is complete or absent.
+    A face that cannot be written becomes a row with a reason; its files are written together or not at all.
 
     Args:
         table, coarse_arrays, detail_arrays: see `prepare_shard`.
@@ -156,8 +153,7 @@ def _export_row(
         raise PhotoError("reserved_name", f"{name} is the name of a folder of results; rename the photo")
     photo = shard.originals.pixels(row["file"])
     folder = output_folder / name
-    with atomic_folder(folder) as partial_folder:
-        _keep_others(folder, partial_folder)
+    with merged_folder(folder) as partial_folder:  # `animate_detail` writes there, too
         write_detail(partial_folder, shard, shard.posed(row), name, photo, settings)
     return {"folder": str(folder)}
 
@@ -203,13 +199,3 @@ def write_detail(
     }
     for stem, picture in maps.items():
         Image.fromarray(picture).save(folder / f"{stem}.png", compress_level=3)
-
-
-def _keep_others(folder: Path, partial_folder: Path) -> None:
-    """Take over what another rule wrote into a folder that is about to be replaced."""
-    for name in OTHERS:
-        place = folder / name
-        if place.is_dir():
-            shutil.copytree(place, partial_folder / name)
-        elif place.is_file():
-            shutil.copy2(place, partial_folder / name)

@@ -53,6 +53,25 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def merged_folder(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary neighbour folder whose files come to the folder `path` when the block ends well.
+
+    Files of the same name are replaced, each whole or not at all; what else is there stays. So several rules
+    can write into one folder, at the same time, too.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=path.parent))
+    try:
+        yield partial
+        path.mkdir(exist_ok=True)
+        for file in sorted(partial.iterdir()):
+            os.replace(file, path / file.name)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
 def remove_partials(folder: str | Path) -> int:
     """Remove what killed writers left unfinished anywhere below `folder`, which may be missing; their number.
 

@@ -11,6 +11,7 @@ from facemill.runtime.files import (
     atomic_folder,
     atomic_path,
     load_arrays,
+    merged_folder,
     remove_partials,
     save_arrays,
     write_json,
@@ -106,3 +107,28 @@ def test_json_is_sorted_readable_and_free_of_nan(tmp_path):
     with pytest.raises(ValueError, match="JSON compliant"):
         write_json(tmp_path / "b.json", float("nan"))
     assert not (tmp_path / "b.json").exists()
+
+
+def test_merged_folders_keep_what_others_wrote(tmp_path):
+    place = tmp_path / "faces" / "ann"
+    with merged_folder(place) as folder:
+        (folder / "mesh").write_text("old")
+        assert not place.exists()
+    (place / "expressions").mkdir()
+    (place / "expressions" / "smile").write_text("kept")
+    with merged_folder(place) as folder:
+        (folder / "mesh").write_text("new")
+        (folder / "map").write_text("added")
+    assert (place / "mesh").read_text() == "new" and (place / "map").read_text() == "added"
+    assert (place / "expressions" / "smile").read_text() == "kept"
+    assert [path.name for path in place.parent.iterdir()] == ["ann"]
+
+
+def test_a_merged_folder_is_untouched_when_writing_fails(tmp_path):
+    with merged_folder(tmp_path / "ann") as folder:
+        (folder / "mesh").write_text("old")
+    with pytest.raises(OSError, match="full"), merged_folder(tmp_path / "ann") as folder:
+        (folder / "mesh").write_text("half")
+        raise OSError("the disk is full")
+    assert (tmp_path / "ann" / "mesh").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["ann"]
