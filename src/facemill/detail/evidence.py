@@ -38,8 +38,8 @@ FINE, COARSE = (0.7, 1.4), (2.8, 5.6)
 LOCAL, NOISE_PERCENTILE = 4.0, 20.0
 #: Coarse contrast (colours 0..1) below which there is no picture to be sharp: half a step of 8 bits.
 LEAST_CONTRAST = 0.002
-#: Fewest texels from which sharpness can be told: a tenth of a face.
-FEWEST_TEXELS = 5000
+#: Least share of the face from which sharpness can be told.
+LEAST_SHARE = 0.035
 
 
 def evidence(uv_photo: UvPhoto, skin: Tensor, atlas: DetailAtlas) -> Tensor:
@@ -95,7 +95,7 @@ def sharpness(uv_photo: UvPhoto, atlas: DetailAtlas) -> float:
         _blurred(grey, seen, low / texel) - _blurred(grey, seen, high / texel) for low, high in (FINE, COARSE)
     )
     inner = gaussian_filter(seen.astype(np.float32), LOCAL / texel) > 0.9
-    if inner.sum() < FEWEST_TEXELS:
+    if inner.sum() < LEAST_SHARE * int(atlas.window_raster.mask.sum()):
         return 0.0
     noise = np.percentile(_blurred(fine**2, inner, LOCAL / texel)[inner], NOISE_PERCENTILE)
     contrast = float((coarse[inner] ** 2).mean())
