@@ -12,7 +12,7 @@ from facemill.detail.networks.spec import INPUTS
 AROUND = 25  # texels along the square whose mean brightness counts as that of smooth skin
 DARKEST = 0.02
 DULL = 0.3  # response of the light below which brightness says little of the slope
-STEEPEST = 1.0
+STEEPEST = 0.3
 
 
 def network_inputs(

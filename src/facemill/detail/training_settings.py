@@ -48,6 +48,12 @@ class DetailSupervisedWeights(Settings):
     )
     displacement: float = Field(5.0, ge=0, description="per mm of mean distance")
     normals: float = Field(20.0, ge=0, description="per unit of slope, about a radian of the normals")
+    finer_than: float = Field(
+        4.0,
+        ge=0,
+        description="the truth is displacement less its mean around, mm (standard deviation of the square "
+        "means): unevenness of centimetres is too faint for any photo to show; 0: all of it",
+    )
     least_weight: float = Field(
         0.1,
         ge=0,

@@ -103,13 +103,31 @@ def test_the_slope_channel_finds_the_relief(head_model, small_atlas, shard):
 def test_the_truth_costs_least(head_model, small_atlas, shard):
     folder, relief = shard
     batch = batch_of(folder)
-    objective = DetailObjective(head_model, small_atlas, TrainDetailSettings(), None)
+    settings = TrainDetailSettings(supervised={"finer_than": 0})
+    objective = DetailObjective(head_model, small_atlas, settings, None)
     maps = coarse_maps(head_model, small_atlas, batch.coefficients)
     true = objective.loss(output_of(relief), maps, batch)
     assert float(true.terms["displacement"]) < 1e-4 and float(true.terms["normals"]) < 1e-4
     flat = objective.loss(output_of(0 * relief), maps, batch)
     wrong = objective.loss(output_of(-relief), maps, batch)
     assert float(true.loss) < float(flat.loss) < float(wrong.loss)
+
+
+def test_what_is_too_smooth_to_be_seen_is_not_asked_for(head_model, small_atlas, shard):
+    """A bump of centimetres goes, ripples of millimetres stay, and what is unknown is not mixed in."""
+    height, width = small_atlas.mask.shape
+    rows = torch.arange(height)[:, None] * small_atlas.texel
+    bump = 0.3 * torch.exp(-0.5 * ((rows - rows.mean()) / 25) ** 2).expand(2, height, width)
+    ripples = 0.1 * torch.sin(2 * torch.pi * rows / 6).expand(2, height, width)
+    batch = batch_of(shard[0])
+    known = torch.ones_like(batch.known)
+    known[:, :, :90] = False
+    batch = replace(batch, target=torch.where(known, bump + ripples + 5, 0.0), known=known)
+    objective = DetailObjective(head_model, small_atlas, TrainDetailSettings(), None)
+    found = objective.target(batch)
+    inside = (small_atlas.mask > 0.999) & known[0]
+    assert float((found - ripples)[:, inside].abs().max()) < 0.035
+    assert not found[:, :, :90].any()
 
 
 def test_photos_without_labels_are_judged_by_their_shading(head_model, small_atlas, shard, photos):

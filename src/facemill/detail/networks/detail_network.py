@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from facemill.detail.networks.spec import INPUT_CHANNELS, NetworkSpec
+from facemill.detail.networks.spec import INPUT_CHANNELS, INPUTS, NetworkSpec
 
 SLOPE = 0.1  # of the leaky ReLU
 FINEST = 2  # texels along each side that share a place of the finest level
@@ -21,6 +21,8 @@ LOG_SCALE_LIMIT = 3.0
 #: What one unit of the last layer stands for (mm, ln b), so that it learns at the pace of the others.
 UNITS = (0.02, 0.2)
 SCALE_CHANNEL = 1  # of the output
+#: Factors that bring the inputs to about 1: relief changes colours by some hundredths, normals reach 1.
+GAINS = {"difference": 10.0, "photo": 2.0, "slope": 20.0}
 
 
 class _Residual(nn.Module):
@@ -84,7 +86,9 @@ class DetailNetwork(nn.Module):
                 f"maps: expected (B, {INPUT_CHANNELS}, h, w), h and w multiples of {side}, "
                 f"found {tuple(maps.shape)}"
             )
-        values = self.begin(functional.pixel_unshuffle(maps, FINEST))
+        gains = [gain for name, count in INPUTS.items() for gain in count * [GAINS.get(name, 1.0)]]
+        scaled = maps * maps.new_tensor(gains)[:, None, None]
+        values = self.begin(functional.pixel_unshuffle(scaled, FINEST))
         skips = []
         for block, reduce in zip(self.down_blocks, self.reduce, strict=False):
             values = block(values)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from facemill.detail.atlas import DetailAtlas
 from facemill.detail.coarse_maps import CoarseMaps, coarse_maps
 from facemill.detail.inputs import network_inputs
+from facemill.detail.local_mean import local_mean
 from facemill.detail.losses.published import capped_square, uv_variation
 from facemill.detail.losses.shading import shading_distance
 from facemill.detail.losses.supervised import (
@@ -26,6 +27,8 @@ from facemill.detail.training.published_objective import PublishedObjective
 from facemill.detail.training_settings import TrainDetailSettings
 from facemill.models.morphable import MorphableModel
 from facemill.training.task import StepLoss
+
+SQUARES = 6  # side^2 / variance of two square means, one after the other
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,20 @@ class DetailObjective:
         total = torch.stack([part.loss for part in parts]).sum()
         return StepLoss(total, {name: value for part in parts for name, value in part.terms.items()})
 
+    def target(self, batch: DetailBatch) -> Tensor:
+        """(B, h, w) mm: what the network should say; 0 where the displacement is unknown.
+
+        The true displacement, less its mean over known texels around (`supervised.finer_than`), times the
+        mask.
+        """
+        target, deviation = batch.target, self.settings.supervised.finer_than / self.atlas.texel
+        if deviation > 0:
+            window = 2 * round(deviation * SQUARES**0.5 / 2) + 1  # variance of a square: side^2 / 12, twice
+            known = batch.known.to(target.dtype)
+            mean = local_mean(local_mean(target[..., None], known, window), known, window)[..., 0]
+            target = (target - mean) * known
+        return target * self.atlas.mask
+
     def supervised(
         self, output: Tensor, displacement: Tensor, maps: CoarseMaps, batch: DetailBatch
     ) -> dict[str, tuple[float, Tensor]]:
@@ -107,7 +124,7 @@ class DetailObjective:
         weights = self.settings.supervised
         trust = weights.least_weight + (1 - weights.least_weight) * batch.weight
         weight = self.atlas.mask * trust * batch.known
-        target = batch.target * self.atlas.mask
+        target = self.target(batch)
         slopes = weight * known_slopes(batch.known)
         values = {
             "displacement": (weights.displacement, displacement_distance(displacement, target, weight)),

@@ -25,7 +25,7 @@ from facemill.detail.networks.files import (
 )
 from facemill.detail.networks.spec import NetworkSpec
 from facemill.detail.training.augmentation import mirror_of
-from facemill.detail.training.batches import STEP, UNKNOWN, PackedFaces
+from facemill.detail.training.batches import PackedFaces, batch_from, collate
 from facemill.detail.training.objective import DetailObjective
 from facemill.detail.training.task import DetailSets, DetailTask
 from facemill.detail.training.validation import calibrate, draw_faces
@@ -39,7 +39,7 @@ from facemill.training.journal import METRICS
 from facemill.training.run import TrainingRun, make_fabric
 
 LEAST_FACES = 2
-PRIOR_FACES = 256  # whose displacement says what is usual
+PRIOR_FACES = 128  # whose displacement says what is usual
 LEAST_SCALE = 0.01  # mm
 
 logger = logging.getLogger(__name__)
@@ -109,11 +109,11 @@ def train_detail(
     sets = open_sets(files, settings)
     atlas = prepare_detail_atlas(model.topology, sets.train.window[0])
     check_sets(sets, atlas, model)
-    torch.manual_seed(settings.seed)
-    network = new_network(settings, sets.train, atlas, model_name)
     mirror = mirror_of(atlas, mean_face(model))
     logger.info("the atlas is %s", "mirrored, too" if mirror else "not symmetric: nothing is mirrored")
     objective = DetailObjective(model.to(fabric.device), atlas.to(fabric.device), settings, mirror)
+    torch.manual_seed(settings.seed)
+    network = new_network(settings, sets.train, objective, model_name)
     task = DetailTask(objective, sets, settings)
     run = TrainingRun(fabric, network, task, settings, folder)
     logger.info("%d faces to train on, %d to validate on", len(sets.train), len(sets.validation))
@@ -147,7 +147,7 @@ def write_outputs(
 
 
 def new_network(
-    settings: TrainDetailSettings, faces: PackedFaces, atlas: DetailAtlas, model_name: str
+    settings: TrainDetailSettings, faces: PackedFaces, objective: DetailObjective, model_name: str
 ) -> AnyDetailNetwork:
     """The network of the settings, its prior read from the faces; or `settings.start`.
 
@@ -155,12 +155,12 @@ def new_network(
         ConfigurationError: `start` holds another network than the settings ask for.
         FormatError: `start` is none, or for another model or atlas.
     """
-    chosen = settings.network
+    chosen, atlas = settings.network, objective.atlas
     spec = NetworkSpec(chosen.kind, atlas.size, atlas.window, chosen.limit, chosen.widths)
     if not settings.start:
         network = make_network(spec)
         if isinstance(network, DetailNetwork):
-            network.prior.copy_(usual_scale(faces, spec.prior_shape).log())
+            network.prior.copy_(usual_scale(faces, objective, spec.prior_shape).log())
         return network
     network = load_network(settings.start, model_name, atlas.topology)
     check_window(settings.start, network.spec, atlas.size, atlas.window)
@@ -174,8 +174,8 @@ def new_network(
     return network.train()
 
 
-def usual_scale(faces: PackedFaces, shape: tuple[int, int]) -> Tensor:
-    """(rows, columns) mm: mean size of the displacement over labelled faces, on a coarse map.
+def usual_scale(faces: PackedFaces, objective: DetailObjective, shape: tuple[int, int]) -> Tensor:
+    """(rows, columns) mm: mean size of the objective's target over labelled faces, on a coarse map.
 
     Squares without a known texel have the mean of the others; without labels all are 0.1 mm.
     """
@@ -184,10 +184,10 @@ def usual_scale(faces: PackedFaces, shape: tuple[int, int]) -> Tensor:
         return torch.full(shape, 0.1)
     total, count = torch.zeros(shape), torch.zeros(shape)
     for place in np.unique(np.linspace(0, len(labelled) - 1, PRIOR_FACES).round().astype(int)):
-        stored = torch.from_numpy(np.array(faces[int(labelled[place])]["target"]))
-        known = (stored != UNKNOWN).float()
-        sizes = torch.stack((stored.float().abs() * STEP * known, known))
-        pooled = adaptive_avg_pool2d(sizes[None], shape)[0]
+        batch = batch_from(collate([faces[int(labelled[place])]]), objective.atlas.mask.device)
+        known = batch.known.float() * (objective.atlas.mask > 0)
+        sizes = torch.stack((objective.target(batch).abs() * known, known), dim=1)
+        pooled = adaptive_avg_pool2d(sizes, shape)[0].cpu()
         total, count = total + pooled[0], count + pooled[1]
     mean = float(total.sum() / count.sum().clamp(min=1e-9))
     return torch.where(count > 0, total / count.clamp(min=1e-9), mean).clamp(min=LEAST_SCALE)

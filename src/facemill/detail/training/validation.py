@@ -67,7 +67,7 @@ def _errors(
     """name -> sum, weight and sum of the coarse surface's."""
     mask = objective.atlas.mask
     seen = batch.known & (batch.weight > VISIBLE) & (mask > 0) & batch.labelled[:, None, None]
-    target = batch.target * mask
+    target = objective.target(batch)
     slopes = seen & known_slopes(batch.known)
     with torch.inference_mode():
         true = displaced_normals(target, maps.positions, maps.normals)
@@ -120,12 +120,13 @@ def calibrate(
     network.floor.fill_(floor)
     for batch in batches_of(faces, numbers, network):
         seen = batch.known & (batch.weight > VISIBLE) & (mask > 0)
+        target = objective.target(batch)
         with torch.inference_mode():
             output = objective.output(network, objective.scene(batch).inputs)
             for place, span in enumerate(SPANS):
                 network.span.fill_(span)
                 found = detail_of(network, output, batch.weight, mask)
-                errors[place] += float((found.displacement - batch.target * mask).abs()[seen].sum())
+                errors[place] += float((found.displacement - target).abs()[seen].sum())
     network.span.fill_(SPANS[int(errors.argmin())])
     return {"floor": float(network.floor), "span": float(network.span)}
 
@@ -152,8 +153,8 @@ def draw_faces(
         scene = objective.scene(batch)
         found = predict(network, scene.inputs, batch.weight, objective.atlas.mask)
         reliefs = [
-            _relief(displacement * objective.atlas.mask, scene.maps)
-            for displacement in (batch.target, found.displacement)
+            _relief(displacement, scene.maps)
+            for displacement in (objective.target(batch), found.displacement)
         ]
         photo = torch.where((batch.weight > 0)[..., None], batch.colours, torch.ones_like(batch.colours))
         panels = (photo, *reliefs, found.confidence[..., None].expand_as(photo))
