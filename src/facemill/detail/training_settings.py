@@ -44,10 +44,14 @@ class DetailSupervisedWeights(Settings):
     """Weights of the terms that need the true displacement; other photos do not count in them."""
 
     surprise: float = Field(
-        1.0, ge=0, description="per unit of surprise (Laplace's negative log-likelihood), kind detail"
+        0.2, ge=0, description="per unit of surprise (Laplace's negative log-likelihood), kind detail"
     )
-    displacement: float = Field(5.0, ge=0, description="per mm of mean distance")
-    normals: float = Field(20.0, ge=0, description="per unit of slope, about a radian of the normals")
+    displacement: float = Field(
+        20.0, ge=0, description="per mm of mean distance, squares below 0.3 mm (Huber's function)"
+    )
+    normals: float = Field(
+        40.0, ge=0, description="per unit of slope, about a radian of the normals; squares below 0.3"
+    )
     finer_than: float = Field(
         4.0,
         ge=0,

@@ -114,7 +114,10 @@ def test_surprise_is_least_at_the_expected_distance():
 def test_distance_by_hand():
     predicted, target = torch.tensor([[[1.0, 2.0]]]), torch.tensor([[[0.0, 4.0]]])
     weight = torch.tensor([[[1.0, 3.0]]])
-    assert displacement_distance(predicted, target, weight) == pytest.approx([7 / 4])
+    assert displacement_distance(predicted, target, weight) == pytest.approx([(0.85 + 3 * 1.85) / 4])
+    near = torch.tensor([[[0.06, 4.3]]])  # off by 0.06 mm, where squares count, and by 0.3 mm
+    expected = (0.06**2 / 0.6 + 3 * 0.15) / 4
+    assert displacement_distance(near, target, weight) == pytest.approx([expected], rel=1e-5)
     assert displacement_distance(predicted, target, 0 * weight) == pytest.approx([0.0])
 
 
@@ -125,11 +128,11 @@ def test_slopes_by_hand():
     predicted = target + 0.3 * columns + 0.8 * rows
     metric = torch.tensor([1 / 4, 0.0, 1 / 16])[None, :, None, None].expand(1, 3, 4, 5)
     found = slope_distance(predicted, target, metric, torch.ones(1, 4, 5))
-    assert found == pytest.approx([math.hypot(0.25, 0.01) - 0.01], rel=1e-5)
+    assert found == pytest.approx([math.hypot(0.25, 0.3) - 0.3], rel=1e-5)
     skew = torch.tensor([1 / 4, 0.05, 1 / 16])[None, :, None, None].expand(1, 3, 4, 5)
     squared = 0.25**2 + 2 * 0.05 * 0.3 * 0.8
     found = slope_distance(predicted, target, skew, torch.ones(1, 4, 5))
-    assert found == pytest.approx([math.sqrt(squared + 1e-4) - 0.01], rel=1e-5)
+    assert found == pytest.approx([math.sqrt(squared + 0.09) - 0.3], rel=1e-5)
     assert slope_distance(predicted, target, metric, torch.zeros(1, 4, 5)) == pytest.approx([0.0])
 
 
