@@ -24,7 +24,6 @@ from facemill.coarse.networks.coarse_network import (
 )
 from facemill.coarse.networks.files import load_network, save_network
 from facemill.coarse.networks.identity_network import load_identity
-from facemill.training import run as run_module
 from facemill.coarse.training.batches import PackedShards, batch_from, collate
 from facemill.coarse.training.labels import label_maker
 from facemill.coarse.training.objective import TrainingObjective, network_input
@@ -39,6 +38,7 @@ from facemill.coarse.training_settings import (
 from facemill.formats.checkpoints import read_pickled, write_pickled
 from facemill.models.files import save_model
 from facemill.runtime.errors import ConfigurationError
+from facemill.training import run as run_module
 from facemill.training.run import TrainingError
 from unit.coarse.training_toys import packed_shard, with_blendshapes
 

@@ -13,7 +13,6 @@ import torch
 from PIL import Image
 
 from facemill.coarse.image_set_settings import ImageSetSettings
-from facemill.training import run as run_module
 from facemill.coarse.training.augmentation import alike_between_views, draw_augmentation
 from facemill.coarse.training.batches import PackedShards, View, batch_from, collate
 from facemill.coarse.training.objective import TrainingObjective
@@ -31,6 +30,7 @@ from facemill.formats.checkpoints import read_pickled
 from facemill.models.files import save_model
 from facemill.runtime.errors import ConfigurationError, FormatError
 from facemill.runtime.tables import write_table
+from facemill.training import run as run_module
 from unit.coarse.test_training_run import (
     CPU,
     QUICK,
