@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
+sys.path.insert(0, str(FOLDER.parent))  # made data that tests use, too
 
 
 def rows_of(path: Path) -> list[dict]:
