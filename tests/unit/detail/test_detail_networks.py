@@ -3,6 +3,7 @@
 import itertools
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -41,7 +42,7 @@ def test_at_the_start_nothing_is_displaced_and_nothing_is_known(network):
     assert found.shape == (2, 2, 64, 96)
     assert torch.equal(found[:, 0], torch.zeros(2, 64, 96))
     assert torch.allclose(found[:, 1].exp(), torch.tensor(0.07))
-    assert torch.equal(network.confidence_of(found), torch.zeros(2, 64, 96))
+    assert float(network.confidence_of(found).detach().max()) < 1e-4
 
 
 def test_displacement_and_scale_stay_within_their_limits(network):
@@ -61,6 +62,21 @@ def test_confidence_is_what_looking_has_gained(network):
     output[:, 1] = prior[:, 0] + torch.log1p(-gained)[:, None, None]
     expected = torch.tensor([0.0, 0.5, 1.0, 1.0, 0.0])[:, None, None].expand(5, 64, 96)
     assert torch.allclose(network.confidence_of(output), expected, atol=1e-5)
+
+
+def test_deep_folds_are_sure_of_more_than_shallow_ones(network):
+    """The scale is above the usual one, 0.1 mm, but well below what saying 0 would cost."""
+    network.floor.fill_(0.0)
+    network.span.fill_(1.0)
+    depth = torch.tensor([0.0, 0.15, 0.6])
+    output = torch.zeros(3, 2, 64, 96)
+    output[:, 0] = depth[:, None, None]
+    output[:, 1] = np.log(0.15)
+    expected = 1 - 0.15 / (depth + 0.15 * torch.exp(-depth / 0.15))
+    assert torch.allclose(network.confidence_of(output), expected[:, None, None].expand(3, 64, 96), atol=1e-5)
+    stripes = output[2:].clone()
+    stripes[:, 0, ::2] *= -1
+    assert torch.allclose(network.confidence_of(stripes)[0], expected[2].expand(64, 96), atol=1e-5)
 
 
 def test_texels_lie_where_they_were(network):

@@ -21,6 +21,7 @@ LOG_SCALE_LIMIT = 3.0
 #: What one unit of the last layer stands for (mm, ln b), so that it learns at the pace of the others.
 UNITS = (0.02, 0.2)
 SCALE_CHANNEL = 1  # of the output
+AROUND = 11  # texels along the square over which confidence is a mean
 #: Factors that bring the inputs to about 1: relief changes colours by some hundredths, normals reach 1.
 GAINS = {"difference": 10.0, "photo": 2.0, "slope": 20.0}
 
@@ -113,11 +114,19 @@ class DetailNetwork(nn.Module):
     def confidence_of(self, output: Tensor) -> Tensor:
         """(B, h, w) 0..1: how much of what is to be known of a texel the network says it has seen.
 
-        1 - b / b0 is the share of the expected error that looking has removed; up to `floor` it is none, from
-        `floor` + `span` on it is enough.
+        Who says 0 is wrong by |d| + b e^(-|d| / b) in the mean, if the truth is as the network says, and by
+        b0 on faces at large. 1 - b / the larger of the two is the share of the error that looking has removed
+        (means over `AROUND` texels: relief crosses 0 everywhere); up to `floor` it is none, from `floor` +
+        `span` on it is enough.
         """
-        prior = self.prior_map(output.shape[2], output.shape[3])[:, 0]
-        gained = 1 - torch.exp(output[:, SCALE_CHANNEL] - prior)
+        prior = self.prior_map(output.shape[2], output.shape[3]).exp()
+        size, scale = output[:, :1].abs(), output[:, SCALE_CHANNEL:].exp()
+        whole = size + scale * torch.exp(-size / scale)
+        maps = torch.cat((scale, whole, prior.expand_as(scale)), dim=1)
+        left, whole, usual = functional.avg_pool2d(
+            maps, AROUND, stride=1, padding=AROUND // 2, count_include_pad=False
+        ).unbind(1)
+        gained = 1 - left / torch.maximum(whole, usual)
         return ((gained - self.floor) / self.span).clamp(0, 1)
 
 
