@@ -21,6 +21,11 @@ FACE_FILES = {
     *("closeup.png", "closeup_overlay.png"),
 }
 
+DETAIL_FILES = {
+    *("mesh.obj", "mesh.glb", "dense.glb", "displacement.png", "displacement.json", "normal.png"),
+    *("normal_object.png", "confidence.png", "overlay.png", "geometry.png"),
+}
+
 
 def rules_of(stage: str) -> list[str]:
     text = (ROOT / "workflow" / "rules" / f"{stage}.smk").read_text()
@@ -36,8 +41,9 @@ def finished(tmp_path_factory) -> tuple[Path, Run]:
 def test_run_ends_well_and_runs_every_rule_of_photos_and_faces(finished):
     folder, run = finished
     assert run.code == 0, run.output
-    rules = {name for stage in ("photos", "coarse", "report") for name in rules_of(stage)}
+    rules = {name for stage in ("photos", "coarse", "detail", "report") for name in rules_of(stage)}
     on_request = {"export_photo", "convert_identity_network", "pack_training", "train_coarse"}
+    on_request |= {"export_photo_detail", "animate_detail", "pack_detail", "train_detail"}
     assert set(run.jobs) == rules - on_request | {"prepare_model", "all"}
     assert (folder / "results/small/report.html").stat().st_size > 100_000
 
@@ -52,6 +58,12 @@ def test_each_face_has_all_files(finished):
     for photo in ("astronaut", "hopper"):
         folder = finished[0] / "results/small/coarse/portraits" / photo
         assert {path.name for path in folder.iterdir()} >= FACE_FILES
+
+
+def test_each_face_has_its_detail(finished):
+    for photo in ("astronaut", "hopper"):
+        folder = finished[0] / "results/small/detail/portraits" / photo
+        assert {path.name for path in folder.iterdir()} >= DETAIL_FILES
 
 
 def test_second_run_has_nothing_to_do(finished):

@@ -18,6 +18,7 @@ DEMO = {
     "run": RUN,
     "photos": {"portraits": {"folder": str(ROOT / "resources" / "photos")}},
     "reconstruct_coarse": QUICK_FIT,
+    "animate_detail": {"photos": ["portraits/astronaut"]},
 }
 DEMO_RULES = (
     "prepare_model",
@@ -72,6 +73,9 @@ RUNS = {
     "people": (PEOPLE, ()),
 }
 KILLS = [("demo", rule, delay) for rule in DEMO_RULES for delay in (0.0, 1.5)] + [
+    ("demo", "reconstruct_detail", 2.5),
+    ("demo", "export_detail", 5.0),
+    ("demo", "animate_detail", 5.0),
     ("photos", "synthesize_photos", 9.0),
     ("photos", "draw_contact_sheet", 0.0),
     ("captures", "synthesize_captures", 9.0),
