@@ -40,6 +40,7 @@ def test_the_demo_is_planned_with_its_training_and_plain_snakemake_without(tmp_p
     run = run_snakemake(tmp_path, configuration, "--dry-run")
     assert run.code == 0, run.output[-2000:]
     assert run.jobs["train_coarse"] == run.jobs["pack_training"] == 1
+    assert run.jobs["train_detail"] == run.jobs["pack_detail"] == 1 and run.jobs["animate_detail"] == 2
     assert run.jobs["reconstruct_person"] == run.jobs["export_person"] == 2
     assert run.jobs["reconstruct_coarse"] == 3  # the portraits, and two sets of people
     run = run_snakemake(tmp_path, {"run": "demo"}, "--dry-run")
@@ -56,6 +57,7 @@ def test_the_demo_tunes_on_its_two_portraits_and_shows_it(tmp_path):
     training = configuration["train_coarse"]
     training |= {"start": "start.safetensors", "epochs": 4, "network": {**training["network"], "width": 8}}
     configuration |= {"export_limit": 0, "people": {}, "synthesis": {}}
+    configuration |= {"train_detail": {}, "animate_detail": {}, "reconstruct_detail": {"network": ""}}
     configuration["photos"] = {"portraits": {"folder": str(ROOT / "resources" / "photos")}}
     run = run_snakemake(tmp_path, configuration, "results/demo/report.html")
     assert run.code == 0, run.output[-3000:]
