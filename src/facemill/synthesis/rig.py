@@ -13,7 +13,8 @@ from facemill.geometry.lens import Lens
 from facemill.geometry.rotation import matrix_from_axis_angle, matrix_from_euler_deep3d
 
 # (yaw, pitch) in degrees, signs as in `rendering.render.turned_camera`, most useful first: fewer views take
-# the beginning. An arc in front, two cameras above and below, two at the sides, two high between.
+# the beginning. An arc in front, two cameras above and below, two at the sides, two high between; from the
+# eleventh on what a studio adds: straight ahead, between the others, under the chin, and two full profiles.
 STATIONS = (
     (-18.0, 2.0),
     (18.0, 2.0),
@@ -25,6 +26,16 @@ STATIONS = (
     (72.0, 2.0),
     (-32.0, 20.0),
     (32.0, 20.0),
+    (0.0, 2.0),
+    (-30.0, -18.0),
+    (30.0, -18.0),
+    (-60.0, 14.0),
+    (60.0, 14.0),
+    (-14.0, 40.0),
+    (14.0, 40.0),
+    (0.0, -42.0),
+    (-90.0, 0.0),
+    (90.0, 0.0),
 )
 FIELD = 216.0  # mm that the shorter side of a photo covers at the face: 0.25 mm per pixel at 864 px
 
@@ -50,7 +61,7 @@ def random_rig(
     """Cameras that look at `middle` (3,) of the head frame; world = head frame.
 
     Args:
-        views: 1 to 10.
+        views: 1 to 20.
         size: (height, width).
     Raises:
         ValueError: `views` is out of range.

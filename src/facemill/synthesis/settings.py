@@ -105,7 +105,7 @@ class CaptureTask(Settings):
         description="clean: no highlights, exact cameras, noise of 1/255; hard: highlights that move with "
         "the view, gains off by 5 %, colours by 2 %, cameras by 0.3 px, borders blurred, JPEG.",
     )
-    views: int = Field(default=10, ge=2, le=10, description="Cameras.")
+    views: int = Field(default=10, ge=2, le=20, description="Cameras.")
     width: int = Field(default=864, ge=48, le=4096, description="Of the photos, px; 216 mm at the face.")
     height: int = Field(default=1296, ge=48, le=4096, description="Of the photos, px.")
     level: int = Field(

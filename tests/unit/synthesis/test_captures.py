@@ -58,13 +58,19 @@ class TestRig:
         up = np.linalg.norm(np.diff(rig[0].project(np.array([MIDDLE, MIDDLE + [0, 40, 0]]))[0], axis=0))
         assert up == pytest.approx(160, rel=0.05)
 
-    def test_directions_differ(self):
-        rig = random_rig(np.random.default_rng(0), 10, (1296, 864), MIDDLE)
+    @pytest.mark.parametrize("views", [10, 20])
+    def test_directions_differ(self, views):
+        rig = random_rig(np.random.default_rng(0), views, (1296, 864), MIDDLE)
         towards = np.array([one.camera.rotation.numpy()[2] for one in rig])
         angles = np.degrees(np.arccos(np.clip(towards @ towards.T, -1, 1)))
-        assert angles[~np.eye(10, dtype=bool)].min() > 8 and angles.max() > 120
+        assert angles[~np.eye(views, dtype=bool)].min() > 8 and angles.max() > 120
 
-    @pytest.mark.parametrize("count", [0, 11])
+    def test_fewer_views_are_the_first_of_more(self):
+        few, many = (random_rig(np.random.default_rng(0), n, (1296, 864), MIDDLE) for n in (4, 20))
+        for one, other in zip(few, many[:4], strict=True):
+            assert torch.equal(one.camera.translation, other.camera.translation)
+
+    @pytest.mark.parametrize("count", [0, 21])
     def test_impossible_numbers_of_views(self, count):
         with pytest.raises(ValueError, match="views"):
             random_rig(np.random.default_rng(0), count, (100, 100), MIDDLE)
