@@ -1,0 +1,136 @@
+"""Base meshes of one person's captures: what `fit_base_mesh` hands to every later rule.
+
+fit_base_mesh/<person>.npz      arrays with one row per capture that could be fitted
+fit_base_mesh/<person>.json     `facemill-base-mesh-1`: status and reason of each capture, and its measures
+
+The JSON object holds `format`, `person` and `captures`: name -> an object with `status` (`ok` or a reason
+code), `reason` (a sentence), and what the fit tells of the capture.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facemill.runtime.errors import FormatError
+from facemill.runtime.files import load_arrays, save_arrays, write_json
+
+FORMAT = "facemill-base-mesh-1"
+OK = "ok"
+
+_REMEDY = "make it again with the rule fit_base_mesh"
+_ARRAYS = (
+    "capture",
+    "identity",
+    "expression",
+    "scale",
+    "rotation",
+    "translation",
+    "offset",
+    "vertices",
+    "deviation",
+)
+
+
+@dataclass(frozen=True)
+class BaseMesh:
+    """The base mesh of one capture: X = scale R (x + offset) + t takes the head frame to the capture's world.
+
+    identity: (K,), the same for all captures of the person; expression: (E,); both as the model takes them.
+    scale: 1, or units of the world per millimetre where the world's unit is unknown.
+    rotation: (3, 3); translation: (3,), of the world. offset: (V, 3) mm, head frame, smooth.
+    vertices: (V, 3) float64, world. deviation: (V,) mm, one standard deviation estimated for each vertex.
+    """
+
+    capture: str
+    identity: NDArray[np.float64]
+    expression: NDArray[np.float64]
+    scale: float
+    rotation: NDArray[np.float64]
+    translation: NDArray[np.float64]
+    offset: NDArray[np.float64]
+    vertices: NDArray[np.float64]
+    deviation: NDArray[np.float64]
+
+    def in_head(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Points (N, 3) of the capture's world in the head frame, millimetres."""
+        return (points - self.translation) @ self.rotation / self.scale
+
+
+@dataclass(frozen=True)
+class FittedCapture:
+    """One capture of a person's fit: `mesh` is None unless `status` is `ok`; `report` is its JSON object."""
+
+    status: str
+    reason: str
+    mesh: BaseMesh | None
+    report: Mapping[str, Any]
+
+
+def write_base_meshes(
+    arrays: str | Path,
+    report: str | Path,
+    person: str,
+    meshes: Sequence[BaseMesh],
+    captures: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Write both files of a person, atomically.
+
+    Args:
+        meshes: of the captures that are `ok`, in any order; none is allowed.
+        captures: name -> JSON object with at least `status` and `reason`, of every capture.
+    """
+    names = [mesh.capture for mesh in meshes]
+    fitted = [name for name, values in captures.items() if values["status"] == OK]
+    if sorted(names) != sorted(fitted):
+        raise ValueError(f"meshes: expected one for each of {sorted(fitted)}, found {sorted(names)}")
+    columns: dict[str, NDArray] = {"capture": np.array(names, dtype=str)}
+    for name in _ARRAYS[1:]:
+        columns[name] = np.array([getattr(mesh, name) for mesh in meshes], dtype=np.float64)
+    columns["identity"] = np.array(meshes[0].identity if meshes else [], dtype=np.float64)
+    save_arrays(arrays, columns, compressed=True)
+    write_json(report, {"format": FORMAT, "person": person, "captures": captures})
+
+
+def read_base_mesh(arrays: str | Path, report: str | Path, capture: str) -> FittedCapture:
+    """The base mesh of one capture, or why it has none.
+
+    Raises:
+        FormatError: a file is missing, damaged or of another format, or says nothing of the capture.
+    """
+    captures = _read_report(Path(report))
+    if capture not in captures:
+        raise FormatError(
+            f"{report} says nothing of the capture {capture}", capture, ", ".join(captures) or "none", _REMEDY
+        )
+    told = captures[capture]
+    if told["status"] != OK:
+        return FittedCapture(told["status"], told["reason"], None, told)
+    columns = load_arrays(arrays, required=_ARRAYS)
+    rows = np.flatnonzero(columns["capture"] == capture)
+    if len(rows) != 1:
+        found = ", ".join(map(str, columns["capture"])) or "none"
+        raise FormatError(f"{arrays} has no row for {capture}", "one row", found, _REMEDY)
+    row = {name: columns[name][rows[0]] for name in _ARRAYS if name not in ("capture", "identity", "scale")}
+    scale = float(columns["scale"][rows[0]])
+    return FittedCapture(OK, "", BaseMesh(capture, columns["identity"], scale=scale, **row), told)
+
+
+def _read_report(path: Path) -> dict[str, Mapping[str, Any]]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise FormatError(
+            f"{path} cannot be read", f"JSON of format {FORMAT}", str(error), _REMEDY
+        ) from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        found = content.get("format", "no format") if isinstance(content, dict) else type(content).__name__
+        raise FormatError(f"{path} is no fit of base meshes", f"format {FORMAT}", str(found), _REMEDY)
+    captures: dict[str, Mapping[str, Any]] = content["captures"]
+    return captures
