@@ -182,3 +182,33 @@ def test_other_photos_are_decoded_whole(tmp_path):
     for name in ("turned.png", "photo.jpg", "photo.bmp", "interlaced.png"):
         upper = read_photo(tmp_path / name, upper_rows=9)
         np.testing.assert_array_equal(upper.pixels, read_photo(tmp_path / name).pixels)
+
+
+def test_opaque_pngs_need_no_pillow_to_be_decoded(tmp_path, monkeypatch):
+    Image.fromarray(RANDOM).save(tmp_path / "photo.png")
+    with_orientation(Image.fromarray(RANDOM), tmp_path / "turned.png", 6)
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load_prepare", None)  # whoever decodes fails
+    assert (read_photo(tmp_path / "photo.png").pixels == RANDOM).all()
+    assert (read_photo(tmp_path / "turned.png").pixels == RANDOM[::-1].swapaxes(0, 1)).all()
+    Image.fromarray(RANDOM[..., 0]).save(tmp_path / "grey.png")
+    with pytest.raises(PhotoError, match="damaged image data"):
+        read_photo(tmp_path / "grey.png")
+
+
+def test_pngs_of_sixteen_bit_colours_keep_their_upper_byte(tmp_path):
+    rows = RANDOM.astype(np.uint16) * 256 + 200
+    data = b"".join(b"\0" + row.astype(">u2").tobytes() for row in rows)
+    header = struct.pack(">IIBBBBB", RANDOM.shape[1], RANDOM.shape[0], 16, 2, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(data)), (b"IEND", b"")]
+    content = b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in chunks)
+    (tmp_path / "deep.png").write_bytes(content)
+    assert (read_photo(tmp_path / "deep.png").pixels == RANDOM).all()
+
+
+@pytest.mark.parametrize("end", [-200, -2000])
+def test_a_torn_png_is_unreadable(tmp_path, end):
+    Image.fromarray(RANDOM).save(tmp_path / "photo.png")
+    content = (tmp_path / "photo.png").read_bytes()
+    (tmp_path / "torn.png").write_bytes(content[:end])
+    with pytest.raises(PhotoError, match="damaged image data"):
+        read_photo(tmp_path / "torn.png")
