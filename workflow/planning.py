@@ -13,6 +13,7 @@ from typing import Any
 
 import people_sets
 import yaml
+from capture_sets import CaptureSets
 from derived_sets import COARSE, DataSet, data_set, folder_of, made_by, plan_derived_set, set_name, set_names
 from face_sets import FaceSets
 from training_sets import TrainingSets
@@ -47,13 +48,14 @@ def open_plan(root: Path, given: Mapping[str, Any], files: Iterable[Any], may_li
         people_sets.check_people(plan.settings, plan.derived_sets)
         for name in (*plan.settings.photos, *plan.settings.people):
             plan.set_plan(name)
+        plan.captures  # noqa: B018  (planned now, so that mistakes end the program before any job)
     except FacemillError as error:
         sys.exit(f"{type(error).__name__}: {error}")
     return plan
 
 
 @dataclass(frozen=True)
-class Plan(TrainingSets, FaceSets):
+class Plan(TrainingSets, FaceSets, CaptureSets):
     """A run, as the rules see it.
 
     Attributes:

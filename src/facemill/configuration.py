@@ -29,6 +29,7 @@ from facemill.evaluation.settings import (
 )
 from facemill.models.conversion.settings import Bfm09Settings, IctFaceKitSettings
 from facemill.models.head_builder.settings import HeadSettings
+from facemill.multiview.capture_settings import CaptureEntry, PrepareCaptureSettings
 from facemill.photos.settings import (
     AlignSettings,
     DetectSettings,
@@ -49,7 +50,7 @@ from facemill.synthesis.settings import (
     SynthesizeScansSettings,
 )
 
-_SETS: dict[str, type[BaseModel]] = {"photos": PhotoSet, "people": PeopleSet}
+_SETS: dict[str, type[BaseModel]] = {"photos": PhotoSet, "people": PeopleSet, "captures": CaptureEntry}
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
@@ -74,6 +75,9 @@ class Configuration(BaseModel):
     )
     people: dict[Name, PeopleSet] = Field(
         default_factory=dict, description="several photos of each of several people: name → where they are"
+    )
+    captures: dict[Name, CaptureEntry] = Field(
+        default_factory=dict, description="one head from several sides: name → where photos and cameras are"
     )
     synthesis: SynthesisTasks = SynthesisTasks()
     evaluation: EvaluationTasks = EvaluationTasks()
@@ -102,6 +106,7 @@ class Configuration(BaseModel):
     group_people: GroupSettings = GroupSettings()
     reconstruct_person: PersonSettings = PersonSettings()
     export_person: ExportPersonSettings = ExportPersonSettings()
+    prepare_capture: PrepareCaptureSettings = PrepareCaptureSettings()
     synthesize_photos: SynthesizePhotosSettings = SynthesizePhotosSettings()
     draw_contact_sheet: ContactSheetSettings = ContactSheetSettings()
     synthesize_captures: SynthesizeCapturesSettings = SynthesizeCapturesSettings()
@@ -119,7 +124,8 @@ class Configuration(BaseModel):
 def check_configuration(values: Mapping[str, Any]) -> Configuration:
     """Check what the user wrote; absent keys take their defaults.
 
-    `photos` may be the path of one folder: it becomes one set named after the folder; `people` likewise.
+    `photos` may be the path of one folder: it becomes one set named after the folder; `people` and `captures`
+    likewise.
 
     Raises:
         ConfigurationError: naming each wrong key, what was expected and found, and the nearest known key.

@@ -8,6 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from facemill.configuration import Configuration
+from facemill.multiview.capture_settings import CaptureEntry
 from facemill.photos.settings import PeopleSet, PhotoSet
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,7 +28,9 @@ def test_configuration_files_are_up_to_date():
 
 
 @pytest.mark.parametrize(
-    "model", [PhotoSet, PeopleSet, *settings_classes(Configuration)], ids=lambda model: model.__name__
+    "model",
+    [PhotoSet, PeopleSet, CaptureEntry, *settings_classes(Configuration)],
+    ids=lambda model: model.__name__,
 )
 def test_every_setting_is_described_and_read(model):
     patterns = ("src/**/*.py", "workflow/**/*.py", "workflow/**/*.smk")

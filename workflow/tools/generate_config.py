@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "src"))
 
 from facemill.configuration import Configuration  # noqa: E402  (needs the path above)
+from facemill.multiview.capture_settings import CaptureEntry  # noqa: E402
 from facemill.photos.settings import PeopleSet, PhotoSet  # noqa: E402
 
 YAML_HEADER = """\
@@ -94,7 +95,11 @@ def readme() -> str:
         if not is_section(field):
             default = "the demo's photos" if name == "photos" else f"`{json.dumps(values[name])}`"
             lines.append(f"| `{name}` | {default} | {escaped(field)} |")
-    sets: tuple[tuple[str, type[BaseModel]], ...] = (("photos", PhotoSet), ("people", PeopleSet))
+    sets: tuple[tuple[str, type[BaseModel]], ...] = (
+        ("photos", PhotoSet),
+        ("people", PeopleSet),
+        ("captures", CaptureEntry),
+    )
     for key, model in sets:
         defaults = {
             name: field.default for name, field in model.model_fields.items() if not field.is_required()

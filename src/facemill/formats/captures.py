@@ -3,8 +3,8 @@
 <capture>/prepare_capture/capture.json, views/<view>.png      cameras as JSON beside the undistorted pictures
 
 The JSON object holds `format`, `status`, `reason`, `unit_mm`, `unit_source`, `unit_deviation` and `views`, a
-list of objects with `name`, `file`, `size` [height, width], `rotation` 3x3, `translation` 3, `intrinsics` 3x3,
-`gains` 3, `status`, `reason` and `focal_source`. Cameras are pinholes with OpenCV axes, world to camera.
+list of objects with `name`, `file`, `size` [height, width], `rotation` 3x3, `translation` 3, `intrinsics`
+3x3, `gains` 3, `status`, `reason`, `focal_source`. Cameras are pinholes with OpenCV axes, world to camera.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _REMEDY = "make it again with the rule prepare_capture"
 
 @dataclass(frozen=True)
 class PreparedView:
-    """One view of a prepared capture; unless `status` is `ok`, only `name`, `status` and `reason` mean anything.
+    """One view of a prepared capture; unless `status` is `ok`, only `name`, `status` and `reason` count.
 
     name: unique within the capture. file: of the undistorted, upright picture, relative to the JSON.
     size: (height, width) of that picture. camera: pinhole of that picture, float64, without batch axis, world

@@ -22,36 +22,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from facemill.formats.facescape_sets import EXPRESSIONS as EXPRESSIONS
 from facemill.geometry.camera import Camera
 from facemill.geometry.lens import Lens
 from facemill.runtime.errors import FormatError
 from facemill.runtime.files import write_json
 
 PARAMETERS = "params.json"
-EXPRESSIONS = (
-    "1_neutral",
-    "2_smile",
-    "3_mouth_stretch",
-    "4_anger",
-    "5_jaw_left",
-    "6_jaw_right",
-    "7_jaw_forward",
-    "8_mouth_left",
-    "9_mouth_right",
-    "10_dimpler",
-    "11_chin_raiser",
-    "12_lip_puckerer",
-    "13_lip_funneler",
-    "14_sadness",
-    "15_lip_roll",
-    "16_grin",
-    "17_cheek_blowing",
-    "18_eye_closed",
-    "19_brow_raiser",
-    "20_brow_lower",
-)
-"""The twenty expressions of each person, in FaceScape's numbering."""
-
 _FIELDS = ("K", "Rt", "distortion", "width", "height", "valid")
 _REMEDY = "restore params.json from FaceScape's archive, or remove the view"
 _LAYOUT = "params.json and one <view>.jpg for each of its views, as FaceScape stores them"

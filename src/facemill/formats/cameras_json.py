@@ -1,0 +1,135 @@
+"""Cameras of a capture in a JSON file that people write by hand, or `calibrate_capture` for them.
+
+{"unit_mm": 1.0,
+ "views": [{"file": "a.jpg", "width": 864, "height": 1296,
+            "intrinsics": [[fx, skew, cx], [0, fy, cy], [0, 0, 1]],
+            "extrinsics": [[3x4, world to camera, OpenCV axes]],
+            "distortion": [k1, k2, p1, p2, k3]}]}
+
+`file` is relative to the JSON's folder, or to its folder `images`. `width` and `height` are those of the
+photo that the intrinsics belong to. `unit_mm` (millimetres per unit of the world; absent or null: unknown)
+and `distortion` (absent: none) may be left out. Pixel (0, 0) is the centre of the top-left pixel, as in
+OpenCV. A view may carry `status` and `reason`: anything but "ok" means: do not use it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from facemill.formats.rig_views import (
+    BAD_PARAMETERS,
+    OK,
+    BadViewError,
+    Rig,
+    RigView,
+    checked_camera,
+    lens_numbers,
+    pixels_of,
+)
+from facemill.geometry.lens import Lens
+from facemill.runtime.errors import FormatError
+from facemill.runtime.files import write_json
+
+CAMERAS = "cameras.json"
+
+_VIEW = '{"file", "width", "height", "intrinsics" 3x3, "extrinsics" 3x4}'
+_REMEDY = "see docs/prepare_capture.md for the form of cameras.json"
+
+
+def read_cameras(path: str | Path, photos: str | Path | None = None) -> Rig:
+    """Read `cameras.json`; a view that is not whole gets a status and a reason, the others stay.
+
+    Args:
+        photos: the folder that `file` is relative to; None: that of the JSON.
+    Raises:
+        FormatError: the file cannot be read, has no views, or its `unit_mm` is not positive.
+    """
+    path = Path(path)
+    content = read_object(path, _REMEDY)
+    views = content.get("views")
+    if not isinstance(views, list) or not views:
+        raise FormatError(f"{path} has no views", f'"views": a list of {_VIEW}', str(views)[:80], _REMEDY)
+    unit = content.get("unit_mm")
+    if unit is not None and not (isinstance(unit, int | float) and 0 < unit < float("inf")):
+        raise FormatError(f"{path}: unit_mm", "a positive number, or null", repr(unit), _REMEDY)
+    folder = path.parent if photos is None else Path(photos)
+    return Rig(tuple(_view(folder, values, place) for place, values in enumerate(views)), unit)
+
+
+def write_cameras(path: str | Path, rig: Rig, photos: str | Path) -> None:
+    """Write `cameras.json` atomically; views without a camera keep their status and reason.
+
+    `photos` is the folder that the photos are in: the file works there, too.
+    """
+    write_json(path, {"unit_mm": rig.unit_mm, "views": [_plain(view, Path(photos)) for view in rig.views]})
+
+
+def read_object(path: Path, remedy: str) -> Mapping[str, Any]:
+    """A JSON object.
+
+    Raises:
+        FormatError: there is none.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise FormatError(f"{path} cannot be read as JSON", "a JSON object", str(error), remedy) from error
+    if not isinstance(content, dict):
+        raise FormatError(f"{path} is of another form", "a JSON object", type(content).__name__, remedy)
+    return content
+
+
+def _view(folder: Path, values: Any, place: int) -> RigView:
+    name = values.get("file") if isinstance(values, dict) else None
+    if not isinstance(name, str) or not name:
+        return RigView(
+            f"view{place}",
+            None,
+            status=BAD_PARAMETERS,
+            reason=f"views[{place}] has no file; expected {_VIEW}",
+        )
+    stem = Path(name).stem
+    file = next((found for found in (folder / name, folder / "images" / name) if found.is_file()), None)
+    status = str(values.get("status", OK))
+    if status != OK:
+        return RigView(stem, file, status=status, reason=str(values.get("reason", "")))
+    missing = [key for key in ("intrinsics", "extrinsics") if key not in values]
+    try:
+        if missing:
+            raise BadViewError(
+                BAD_PARAMETERS, f"{CAMERAS}: {name} lacks {', '.join(missing)}; expected {_VIEW}"
+            )
+        camera = checked_camera(values["intrinsics"], values["extrinsics"])
+        lens = Lens(*lens_numbers(values.get("distortion", [0.0] * 5)))
+        size = None
+        if "width" in values or "height" in values:
+            size = pixels_of("height", values.get("height")), pixels_of("width", values.get("width"))
+    except BadViewError as error:
+        return RigView(stem, file, status=error.status, reason=error.reason)
+    return RigView(stem, file, camera, lens, size, focal_source=str(values.get("focal_source", "given")))
+
+
+def _plain(view: RigView, photos: Path) -> dict[str, Any]:
+    file = view.name if view.file is None else os.path.relpath(view.file, photos)
+    if view.camera is None:
+        return {"file": file, "status": view.status, "reason": view.reason}
+    lens, camera = view.lens, view.camera
+    extrinsics = torch.cat([camera.rotation, camera.translation[:, None]], dim=1)
+    plain: dict[str, Any] = {
+        "file": file,
+        "intrinsics": camera.intrinsics.tolist(),
+        "extrinsics": extrinsics.tolist(),
+        "distortion": [lens.k1, lens.k2, lens.p1, lens.p2, lens.k3],
+        "focal_source": view.focal_source,
+        "status": view.status,
+        "reason": view.reason,
+    }
+    if view.size is not None:
+        plain |= {"height": view.size[0], "width": view.size[1]}
+    return plain

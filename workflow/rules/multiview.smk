@@ -1,0 +1,53 @@
+# Captures: one head from several sides, with cameras or without, becomes a base mesh and its UV maps. A
+# capture that cannot go on keeps its files, with a status and a reason in them.
+
+
+rule prepare_capture:
+    input:
+        manifest=f"{RESULTS}/multiview/plan/{{capture}}.json",
+        made=lambda wildcards: list(plan.capture(wildcards.capture).made_by),
+    output:
+        capture=f"{RESULTS}/multiview/{{capture}}/prepare_capture/capture.json",
+        views=directory(f"{RESULTS}/multiview/{{capture}}/prepare_capture/views"),
+    log:
+        f"{RESULTS}/logs/prepare_capture/{{capture}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/prepare_capture/{{capture}}.tsv"
+    conda:
+        "../../envs/prepare_capture.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=60,
+    params:
+        settings=plan.stage("prepare_capture"),
+        code=plan.code("prepare_capture"),
+    message:
+        "undistort the photos of {wildcards.capture}"
+    script:
+        "../../scripts/prepare_capture.py"
+
+
+rule tabulate_captures:
+    input:
+        prepared=plan.multiview_files("{capture}/prepare_capture/capture.json"),
+        reports=plan.calibration_reports(),
+    output:
+        table=f"{RESULTS}/multiview/captures.csv",
+    log:
+        f"{RESULTS}/logs/tabulate_captures.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/tabulate_captures/captures.tsv"
+    conda:
+        "../../envs/tabulate_captures.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        people={name: capture.person for name, capture in plan.captures.items()},
+        code=plan.code("tabulate_captures"),
+    message:
+        "list what became of each capture"
+    script:
+        "../../scripts/tabulate_captures.py"
