@@ -34,7 +34,7 @@ from facemill.runtime.seeds import generator_of
 from facemill.runtime.tables import ERROR, OK, read_table
 
 ALL = "all"
-PAIRS = ("distance", "median_distance", "normal_error")
+PAIRS = ("distance", "median_distance", "normal_error", "detail_distance", "detail_normal_error")
 COLUMNS = (
     *("photo", "person", "status", "reason", "vertices", "expression", "yaw"),
     *("true_rms", "predicted_rms", "correlation", "confident_rms", "confident_share"),
@@ -168,7 +168,9 @@ def relief_of(
     face = _Faces(shard.coarse, model).posed(photo, rows.loc[photo, "photo_from_crop"])
     prediction = Predictions(shard.detail)[photo]
     return (
-        measure_relief(truths[photo], face, model.topology, prediction, settings.largest_angle),
+        measure_relief(
+            truths[photo], face, model.topology, prediction, settings.largest_angle, settings.residual
+        ),
         truths,
     )
 
@@ -213,7 +215,9 @@ def _measured(
                     raise PhotoError("no_prediction", "reconstruct_detail has no map of it")
                 prediction, truth = predictions[photo], truths[photo]
                 face = faces.posed(photo, row["photo_from_crop"])
-                relief = measure_relief(truth, face, model.topology, prediction, settings.largest_angle)
+                relief = measure_relief(
+                    truth, face, model.topology, prediction, settings.largest_angle, settings.residual
+                )
                 found = _figures_of(relief, truth.regions, prediction, settings)
             except PhotoError as error:
                 yield known | {"status": error.status, "reason": error.reason}, None
@@ -258,12 +262,13 @@ def _figures_of(
 
 def _pairs(relief: Relief, chosen: NDArray[np.bool_]) -> dict[str, float]:
     found: dict[str, float] = {}
-    for surface, distances, turned in (
-        ("coarse", relief.smooth_distances[chosen], relief.smooth_angles[chosen]),
-        ("fine", relief.fine_distances[chosen], relief.fine_angles[chosen]),
+    for surface, gap, detail in (
+        ("coarse", relief.smooth_gap.select(chosen), relief.smooth_detail.select(chosen)),
+        ("fine", relief.fine_gap.select(chosen), relief.fine_detail.select(chosen)),
     ):
-        values = (distances.mean(), np.median(distances), turned.mean())
-        found |= {f"{surface}_{name}": float(value) for name, value in zip(PAIRS, values, strict=True)}
+        whole = (gap.distances.mean(), np.median(gap.distances), gap.angles.mean())
+        values = (*whole, detail.distances.mean(), detail.angles.mean())
+        found |= {f"{surface}_{figure}": float(value) for figure, value in zip(PAIRS, values, strict=True)}
     return found
 
 

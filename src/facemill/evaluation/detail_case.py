@@ -8,6 +8,7 @@ there the map is read. What is judged is the relief alone; `evaluate_now` judges
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,13 +20,25 @@ from facemill.evaluation.surface_index import LibiglIndex
 from facemill.faces.posed_face import PosedFace
 from facemill.geometry.camera import Camera, project
 from facemill.geometry.image import resizing
-from facemill.geometry.mesh import FloatArray, IntArray, vertex_normals
+from facemill.geometry.mesh import FloatArray, IntArray, edges, laplacian, vertex_normals
 from facemill.geometry.sampling import sample
 from facemill.models.topology import Topology
 from facemill.rendering.rasterize import rasterize
 
 FINER = 2  # drawn pixels per pixel of the photo, when the coarse face under a point is looked up
+FEWEST = 1e-9  # share of counted vertices around, below which a mean fades to 0
 TOLERANCE = 1.0  # mm by which something must lie before a vertex to hide it
+
+
+class Gap(NamedTuple):
+    """distances: (m,) mm from the skin to a surface. angles: (m,) degrees between their normals."""
+
+    distances: FloatArray
+    angles: FloatArray
+
+    def select(self, chosen: NDArray[np.bool_]) -> Gap:
+        """The same at some of the m vertices."""
+        return Gap(self.distances[chosen], self.angles[chosen])
 
 
 @dataclass(frozen=True)
@@ -34,8 +47,9 @@ class Relief:
 
     scan: true skin; fine: smooth surface with the predicted displacement; smooth: without.
     seen: (m,) vertex ids. predicted, true: (m,) mm along the normals; confidence: (m,).
-    smooth_distances, fine_distances: (m,) mm from the skin to the surfaces.
-    smooth_angles, fine_angles: (m,) degrees between their normals and those of the skin.
+    smooth_gap, fine_gap: from the skin to these two surfaces.
+    smooth_detail, fine_detail: the same of the detail alone, once each surface has been given what it lacks
+        on the mean around a vertex.
     """
 
     scan: FloatArray
@@ -45,39 +59,71 @@ class Relief:
     predicted: FloatArray
     true: FloatArray
     confidence: FloatArray
-    smooth_distances: FloatArray
-    fine_distances: FloatArray
-    smooth_angles: FloatArray
-    fine_angles: FloatArray
+    smooth_gap: Gap
+    fine_gap: Gap
+    smooth_detail: Gap
+    fine_detail: Gap
 
 
 def measure_relief(
-    truth: TrueSurface, face: PosedFace, topology: Topology, prediction: Prediction, largest_angle: float
+    truth: TrueSurface,
+    face: PosedFace,
+    topology: Topology,
+    prediction: Prediction,
+    largest_angle: float,
+    residual: float,
 ) -> Relief:
     """Compare the skin with the true smooth surface, without and with what was predicted.
 
     Args:
         face: the coarse face in the same picture; topology: of its model.
         largest_angle: degrees between the smooth normal and the direction to the camera.
+        residual: mm, standard deviation of the mean around a vertex that counts as coarse shape.
     """
     normals = _normals(truth.smooth, truth.triangles)
     scan = truth.smooth + normals * truth.displacement[:, None]
     pixels, in_sight = visible(scan, normals, truth, largest_angle)
     carried, confidence = read_prediction(pixels, face, topology, prediction, truth.shown.shape)
-    fine = truth.smooth + normals * carried[:, None]
     seen = np.flatnonzero(in_sight)
     skin = _normals(scan, truth.triangles)
-    return Relief(
-        scan,
+    fine = truth.smooth + normals * carried[:, None]
+    missing = np.stack([truth.displacement, truth.displacement - carried], axis=1)
+    coarse = mean_around(missing, in_sight, truth, residual)
+    gaps = []
+    for surface in (
         truth.smooth,
         fine,
-        seen,
-        carried[seen],
-        truth.displacement[seen],
-        confidence[seen],
-        *(LibiglIndex(each, truth.triangles).closest(scan[seen]).distances for each in (truth.smooth, fine)),
-        *(angles(each[seen], skin[seen]) for each in (normals, _normals(fine, truth.triangles))),
-    )
+        truth.smooth + normals * coarse[:, :1],
+        fine + normals * coarse[:, 1:],
+    ):
+        index = LibiglIndex(surface, truth.triangles)
+        turned = angles(_normals(surface, truth.triangles)[seen], skin[seen])
+        gaps.append(Gap(index.closest(scan[seen]).distances, turned))
+    shown = carried[seen], truth.displacement[seen], confidence[seen]
+    return Relief(scan, truth.smooth, fine, seen, *shown, *gaps)
+
+
+def mean_around(
+    values: FloatArray, counted: NDArray[np.bool_], truth: TrueSurface, deviation: float
+) -> FloatArray:
+    """(n, C) means around each vertex of the counted ones, about Gaussian; 0 where none is near.
+
+    A mean of neighbours spreads along each axis with half the square of an edge, and repeated means add up.
+
+    Args:
+        values: (n, C) per vertex; counted: (n,), others have no say; deviation: mm along each axis.
+    """
+    counts = counted.astype(np.float64)[:, None]
+    both = np.concatenate([np.where(counted[:, None], values, 0.0), counts], axis=1)
+    pairs = edges(truth.triangles)
+    inner = pairs[counted[pairs].all(axis=1)]
+    if not len(inner):
+        return np.zeros_like(values)
+    length = np.linalg.norm(truth.smooth[inner[:, 0]] - truth.smooth[inner[:, 1]], axis=1).mean()
+    roughness = laplacian(truth.triangles, len(counts))
+    for _ in range(round(2 * (deviation / length) ** 2)):
+        both = both - roughness @ both
+    return np.asarray(both[:, :-1] / np.maximum(both[:, -1:], FEWEST))
 
 
 def visible(

@@ -29,6 +29,12 @@ class DetailEvaluationSettings(Settings):
         lt=90,
         description="Skin that turns farther away from the camera, degrees, is not measured.",
     )
+    residual: float = Field(
+        default=4.0,
+        gt=0,
+        description="What is smoother than this, mm (standard deviation of a mean around a vertex), counts "
+        "as coarse shape in detail_distance and detail_normal_error: both surfaces are given it.",
+    )
     wrinkle_bins: tuple[float, ...] = Field(
         default=(0.0, 0.1, 0.15, 10.0),
         min_length=2,

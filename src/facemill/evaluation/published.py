@@ -180,7 +180,12 @@ def figures_of(result: Mapping[str, Any]) -> list[Figure]:
         return [
             Figure(subset, f"{metric}_{surface}", unit, group[metric][surface])
             for subset, group in groups.items()
-            for metric, unit in (("distance", "mm"), ("normal_error", "degrees"))
+            for metric, unit in (
+                ("distance", "mm"),
+                ("normal_error", "degrees"),
+                ("detail_distance", "mm"),
+                ("detail_normal_error", "degrees"),
+            )
             for surface in ("coarse", "fine")
             if group[metric][surface] is not None
         ]

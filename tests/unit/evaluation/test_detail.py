@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose
 from PIL import Image
 
 from facemill.evaluation.detail import COLUMNS, DetailEvaluation, evaluate_detail, read_shards
-from facemill.evaluation.detail_case import angles, measure_relief, read_prediction
+from facemill.evaluation.detail_case import angles, mean_around, measure_relief, read_prediction
 from facemill.evaluation.detail_files import Prediction, Predictions, TrueSurface
 from facemill.evaluation.detail_output import chosen_photos, write_detail
 from facemill.evaluation.detail_settings import DetailEvaluationSettings
@@ -108,29 +108,56 @@ def test_what_is_predicted_is_taken_off_the_distance(predicted, left):
     even = Prediction(
         np.full((200, 200), predicted, np.float32), np.ones((200, 200), np.float32), (0, 0), 200
     )
-    relief = measure_relief(plate(0.3), face, topology, even, 70)
+    relief = measure_relief(plate(0.3), face, topology, even, 70, 4.0)
     assert len(relief.seen) == 61 * 61
-    assert_allclose(relief.smooth_distances, 0.3, atol=1e-9)
-    assert_allclose(relief.fine_distances, left, atol=1e-6)
-    assert_allclose(relief.fine_angles, 0, atol=1e-3)
+    assert_allclose(relief.smooth_gap.distances, 0.3, atol=1e-9)
+    assert_allclose(relief.fine_gap.distances, left, atol=1e-6)
+    assert_allclose(relief.fine_gap.angles, 0, atol=1e-3)
 
 
 def test_angles_are_those_of_the_slope():
     face, topology = coarse_plate()
-    relief = measure_relief(plate(0.0), face, topology, ramp(), 70)
+    relief = measure_relief(plate(0.0), face, topology, ramp(), 70, 4.0)
     inner = np.abs(relief.smooth[relief.seen]).max(axis=1) < 25
     # A hundredth of a millimetre a millimetre: 0.573 degrees that the skin does not have.
-    assert_allclose(relief.fine_angles[inner], np.rad2deg(np.arctan(0.01)), atol=0.02)
-    assert_allclose(relief.smooth_angles, 0, atol=1e-9)
+    assert_allclose(relief.fine_gap.angles[inner], np.rad2deg(np.arctan(0.01)), atol=0.02)
+    assert_allclose(relief.smooth_gap.angles, 0, atol=1e-9)
     one, other = np.array([[0.0, 0, 1]]), np.array([[0.0, np.sin(1e-5), np.cos(1e-5)]])
     assert_allclose(angles(one, other), np.rad2deg(1e-5), rtol=1e-6)
+
+
+def test_what_is_missing_on_the_mean_is_no_detail():
+    face, topology = coarse_plate()
+    even = Prediction(np.full((200, 200), 0.1, np.float32), np.ones((200, 200), np.float32), (0, 0), 200)
+    lifted = plate(0.3)
+    waves = 0.05 * np.sin(lifted.smooth[:, 0] * 2 * np.pi / 3)  # a wave of 3 mm is no coarse shape
+    rough = TrueSurface(lifted.smooth, 0.3 + waves, lifted.triangles, {}, FRONT, lifted.shown)
+    relief = measure_relief(rough, face, topology, even, 70, 4.0)
+    inner = np.abs(relief.smooth[relief.seen]).max(axis=1) < 25
+    # Neither surface has the waves; that one misses 0.3 mm on the mean and the other 0.2 is no matter.
+    for gap in (relief.smooth_detail, relief.fine_detail):
+        assert_allclose(gap.distances[inner], np.abs(waves[relief.seen][inner]), atol=0.004)
+    assert relief.fine_gap.distances[inner].mean() == pytest.approx(0.2, abs=0.005)
+
+
+def test_a_mean_around_is_gaussian():
+    flat = plate(0.0)
+    middle = np.flatnonzero(np.abs(flat.smooth).max(axis=1) < 1e-9)
+    spike = np.zeros((len(flat.smooth), 1))
+    spike[middle] = 1.0
+    found = mean_around(spike, np.ones(len(spike), bool), flat, 4.0)[:, 0]
+    variance = (found[:, None] * flat.smooth[:, :2] ** 2).sum(axis=0) / found.sum()
+    assert_allclose(variance, 16, rtol=0.15)
+    hidden = flat.smooth[:, 0] > 0
+    apart = mean_around(hidden[:, None] * 5.0 + 1.0, ~hidden, flat, 4.0)
+    assert_allclose(apart[np.abs(flat.smooth[:, 0]) < 3], 1.0, atol=1e-9)
 
 
 def test_only_skin_that_the_photograph_shows_is_measured():
     face, topology = coarse_plate()
     shown = np.zeros(SIZE, bool)
     shown[:, 80:] = True
-    right = measure_relief(plate(0.1, shown), face, topology, ramp(), 70)
+    right = measure_relief(plate(0.1, shown), face, topology, ramp(), 70, 4.0)
     assert (right.smooth[right.seen][:, 0] > -0.3).all() and len(right.seen) > 0.48 * 61 * 61
     turned = plate(0.1)
     angle = np.deg2rad(75)
@@ -138,8 +165,8 @@ def test_only_skin_that_the_photograph_shows_is_measured():
     steep = TrueSurface(
         turned.smooth @ tilt.T, turned.displacement, turned.triangles, {}, FRONT, turned.shown
     )
-    assert not len(measure_relief(steep, face, topology, ramp(), 70).seen)
-    assert len(measure_relief(steep, face, topology, ramp(), 80).seen) > 3000
+    assert not len(measure_relief(steep, face, topology, ramp(), 70, 4.0).seen)
+    assert len(measure_relief(steep, face, topology, ramp(), 80, 4.0).seen) > 3000
 
 
 def test_skin_behind_other_skin_is_not_measured():
@@ -155,7 +182,7 @@ def test_skin_behind_other_skin_is_not_measured():
         FRONT,
         front.shown,
     )
-    seen = measure_relief(both, face, topology, ramp(), 70).seen
+    seen = measure_relief(both, face, topology, ramp(), 70, 4.0).seen
     hidden = np.abs(behind[:, 0]) < 14
     assert not np.isin(np.flatnonzero(hidden) + count, seen).any()
     assert np.isin(np.flatnonzero(np.abs(behind[:, 0]) > 17) + count, seen).all()
