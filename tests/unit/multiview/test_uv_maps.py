@@ -1,0 +1,227 @@
+"""UV maps of base meshes: they give the vertices back, see what views see, and reach the scan."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from facemill.geometry.camera import project
+from facemill.geometry.mesh import Mesh
+from facemill.models.topology import NOT_BARE_FACE
+from facemill.multiview.fitted_capture import read_fitted
+from facemill.multiview.map_files import make_uv_maps
+from facemill.multiview.map_settings import UvMapSettings
+from facemill.multiview.uv_atlas import bare_face, prepare_uv_atlas
+from facemill.multiview.uv_maps import FACESCAPE_CROP, build_uv_maps, normal_map, signed_distances
+from facemill.runtime.errors import FormatError
+from facemill.runtime.files import load_arrays
+from unit.multiview.map_toys import SHIFT, SIZE, TURN, YAWS, make_capture
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    return make_capture(tmp_path_factory.mktemp("capture"))
+
+
+@pytest.fixture(scope="module")
+def maps(toy):
+    return build_uv_maps(toy.read(), toy.model.topology, None, UvMapSettings(size=256))
+
+
+def places(topology, size):
+    """Column and row of each atlas position, as the architecture says it, and its vertex."""
+    uv = topology.uv.double().numpy()
+    vertex = np.zeros(len(uv), dtype=int)
+    vertex[topology.uv_triangles.numpy()] = topology.triangles.numpy()
+    return uv[:, 0] * size - 0.5, (1 - uv[:, 1]) * size - 0.5, vertex
+
+
+def read_bilinearly(values, column, row):
+    x, y = np.floor(column).astype(int), np.floor(row).astype(int)
+    a, b = (column - x)[:, None], (row - y)[:, None]
+    above = (1 - a) * values[y, x] + a * values[y, x + 1]
+    below = (1 - a) * values[y + 1, x] + a * values[y + 1, x + 1]
+    return (1 - b) * above + b * below
+
+
+def test_position_map_gives_the_vertices_back(toy, maps):
+    column, row, vertex = places(toy.model.topology, 256)
+    found = read_bilinearly(maps.position, column, row)
+    world = toy.head @ TURN.T + SHIFT
+    errors = np.linalg.norm(found - world[vertex], axis=1)
+    inner = (np.minimum(column, row) > 10) & (np.maximum(column, row) < 245)  # of the one island
+    assert inner.sum() > 2900 and errors[inner].max() < 1e-4
+    plain = read_bilinearly(prepare_uv_atlas(toy.model.topology, 256).mapped(world), column, row)
+    assert np.linalg.norm(plain - world[vertex], axis=1)[inner].max() > 0.01  # else the test says nothing
+
+
+def test_texels_stay_on_the_surface(toy, maps):
+    plain = prepare_uv_atlas(toy.model.topology, 256).mapped(toy.head @ TURN.T + SHIFT)
+    assert np.linalg.norm(maps.position - plain, axis=-1)[maps.mask].max() < 0.5
+
+
+def test_position_map_of_the_head_where_its_atlas_has_room(head_model):
+    atlas = prepare_uv_atlas(head_model.topology, 512)
+    vertices = head_model.mean_shape.double().numpy() + [500.0, -1500.0, 2000.0]
+    errors = np.linalg.norm(atlas.read(atlas.position_map(vertices)) - vertices[atlas.corners], axis=1)
+    face = bare_face(head_model.topology).numpy()[atlas.corners]
+    assert errors[atlas.held].max() < 1e-4
+    assert (errors[face] < 1e-4).mean() > 0.65 and np.percentile(errors[face], 90) < 0.1
+
+
+def test_normals_are_unit_and_those_of_the_surface(toy, maps):
+    length = np.linalg.norm(maps.normal[maps.mask], axis=1)
+    assert np.allclose(length, 1, atol=1e-5)
+    column, row, vertex = places(toy.model.topology, 256)
+    forehead = (np.abs(toy.head[vertex, 0]) < 20) & (toy.head[vertex, 1] > 60)
+    found = maps.normal[np.rint(row[forehead]).astype(int), np.rint(column[forehead]).astype(int)] @ TURN
+    # the ellipsoid of the toy, semi-axes 75, 110, 80, middle at z = -60
+    gradient = (toy.head[vertex][forehead] + [0, 0, 60]) / np.array([75.0, 110.0, 80.0]) ** 2
+    expected = gradient / np.linalg.norm(gradient, axis=1, keepdims=True)
+    assert ((found * expected).sum(axis=1)).min() > 0.998
+
+
+def test_blurred_normals_are_smoother_and_unit(toy):
+    atlas = prepare_uv_atlas(toy.model.topology, 256)
+    sharp, blurred = normal_map(atlas, toy.head), normal_map(atlas, toy.head, 4.0)
+    assert np.allclose(np.linalg.norm(blurred[atlas.mask], axis=1), 1)
+    inner = (slice(60, 200), slice(60, 200))
+    assert np.abs(np.diff(blurred[inner], axis=0)).max() < 0.9 * np.abs(np.diff(sharp[inner], axis=0)).max()
+
+
+def test_visibility_is_the_cosine_and_knows_what_is_hidden(toy, maps):
+    assert maps.view == ("0", "1", "2") and maps.visibility.shape == (256, 256, 3)
+    centres = np.stack([camera.centre.numpy() for camera in toy.cameras])
+    ways = centres - maps.position[:, :, None]
+    ways /= np.linalg.norm(ways, axis=-1, keepdims=True)
+    cosine = np.einsum("rcvk,rck->rcv", ways, maps.normal)
+    seen = maps.visibility > 0
+    assert np.abs(maps.visibility / 255 - cosine)[seen].max() < 0.02
+    assert not seen[cosine < 0].any()
+    # the middle view sees the middle; the cheek away from a turned camera is not seen by it
+    middle = seen[128, 128]
+    assert middle.all()
+    left, right = seen[100, 40], seen[100, 215]
+    assert left[YAWS.index(-40.0)] and not left[YAWS.index(40.0)]
+    assert right[YAWS.index(40.0)] and not right[YAWS.index(-40.0)]
+
+
+def test_the_nose_hides_what_lies_behind_it(toy, maps):
+    """Depth counts, not only the cosine: beside the nose a turned view faces skin that it cannot see."""
+    atlas = prepare_uv_atlas(toy.model.topology, 256)
+    head = atlas.mapped(toy.head)
+    cosine = np.einsum("rck,rck->rc", maps.normal, _towards(toy.cameras[1].centre.numpy(), maps.position))
+    beside = maps.mask & (np.abs(head[..., 1] + 5) < 8) & (cosine > 0.3) & (head[..., 0] < 0)
+    hidden = beside & (maps.visibility[..., 1] == 0)
+    assert 0.05 < hidden.sum() / beside.sum() < 0.95
+
+
+def _towards(centre, position):
+    way = centre - position
+    return way / np.linalg.norm(way, axis=-1, keepdims=True)
+
+
+def test_a_view_sees_nothing_beyond_its_border(tmp_path):
+    toy = make_capture(tmp_path)
+    maps = build_uv_maps(toy.read(), toy.model.topology, None, UvMapSettings(size=256))
+    for number, camera in enumerate(toy.cameras):
+        points = torch.from_numpy(maps.position[maps.visibility[..., number] > 0])
+        pixels = project(points, camera).pixels.numpy()
+        assert pixels.min() >= -0.5 and (pixels <= [SIZE[1] - 0.5, SIZE[0] - 0.5]).all()
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_displacement_is_the_signed_distance_to_the_scan(toy, turned):
+    grown = toy.head * 1.02  # a little outside, by up to 2 mm, in the head frame
+    triangles = toy.model.topology.triangles.numpy()
+    world = Mesh(grown @ TURN.T + SHIFT, triangles[:, ::-1] if turned else triangles)
+    maps = build_uv_maps(toy.read(), toy.model.topology, world, UvMapSettings(size=256, band=5.0))
+    forehead = maps.displacement[20:60, 100:156]
+    assert np.isfinite(forehead).all() and (forehead > 0.3).all() and (forehead < 3).all()
+    points = maps.position + maps.displacement[..., None] * maps.normal
+    head = (points[20:60, 100:156] - SHIFT) @ TURN
+    on_grown = ((head + [0, 0, 61.2]) / (1.02 * np.array([75.0, 110.0, 80.0]))) ** 2
+    assert np.abs(on_grown.sum(axis=-1) - 1).max() < 2e-3
+
+
+def test_distances_inwards_are_negative_and_far_ones_are_none():
+    square = Mesh(
+        np.array([[-9.0, -9, 0], [9, -9, 0], [9, 9, 0], [-9, 9, 0]]), np.array([[0, 1, 2], [0, 2, 3]])
+    )
+    points = np.array([[0.0, 1, 2.5], [1, 0, -1.5], [2, 0, 0], [0, 0, 7], [20, 0, 1]])
+    normals = np.tile([0.0, 0, 1], (5, 1))
+    found = signed_distances(points, normals, square, band=5.0)
+    assert np.allclose(found[:3], [-2.5, 1.5, 0], atol=1e-9) and np.isnan(found[3:]).all()
+
+
+def test_a_scan_that_faces_the_other_way_there_is_not_met():
+    """Two sheets back to back, as cheek and inside of the cheek: the near one looks the other way."""
+    sheet = np.array([[-9.0, -9, 0], [9, -9, 0], [9, 9, 0], [-9, 9, 0]])
+    front, back = np.array([[0, 1, 2], [0, 2, 3]]), np.array([[4, 6, 5], [4, 7, 6]])
+    scan = Mesh(np.concatenate([sheet, sheet - [0, 0, 4]]), np.concatenate([front, back]))
+    points = np.array([[0.0, 0, -3.5], [1, 0, 0.5], [2, 0, 0.5], [3, 0, 0.5]])
+    found = signed_distances(points, np.tile([0.0, 0, 1], (4, 1)), scan, band=5.0)
+    assert np.allclose(found, [3.5, -0.5, -0.5, -0.5])
+
+
+def test_maps_do_not_depend_on_the_unit_of_the_world(toy, maps, tmp_path):
+    metres = make_capture(tmp_path, scale=1e-3)
+    found = build_uv_maps(metres.read(), metres.model.topology, None, UvMapSettings(size=256))
+    assert np.allclose(found.position, maps.position / 1000, atol=1e-7)
+    assert np.array_equal(found.visibility, maps.visibility)
+
+
+def test_bare_face_leaves_out_what_is_no_face(head_model):
+    bare = bare_face(head_model.topology)
+    assert bare.sum() > 20_000
+    assert not any((bare & head_model.topology.regions[name]).any() for name in NOT_BARE_FACE)
+
+
+def test_files_hold_the_agreed_arrays(toy, tmp_path):
+    scan = Mesh(toy.head @ TURN.T + SHIFT, toy.model.topology.triangles.numpy())
+    files = tmp_path / "uv_maps.npz", tmp_path / "uv_maps.png"
+    make_uv_maps(toy.read(), toy.model.topology, scan, UvMapSettings(size=256), "head", *files)
+    arrays = load_arrays(files[0])
+    assert arrays["status"] == "ok"
+    shapes = {"position": (256, 256, 3), "normal": (256, 256, 3), "mask": (256, 256), "view": (3,)}
+    shapes |= {"visibility": (256, 256, 3), "displacement": (256, 256)}
+    assert {name: arrays[name].shape for name in shapes} == shapes
+    assert arrays["visibility"].dtype == np.uint8 and arrays["displacement"].dtype == np.float32
+    with Image.open(files[1]) as picture:
+        assert picture.size[0] > 1000
+    make_uv_maps(toy.read(), toy.model.topology, None, UvMapSettings(size=256), "head", *files)
+    assert not {"displacement", "facescape_position"} & set(load_arrays(files[0]))
+
+
+def test_facescape_window_is_theirs(toy, tmp_path):
+    """Their row of texel k from below is 512 - k, and their window rows 72..327, columns 128..383."""
+    files = tmp_path / "uv_maps.npz", tmp_path / "uv_maps.png"
+    make_uv_maps(toy.read(), toy.model.topology, None, UvMapSettings(), "facescape", *files)
+    arrays = load_arrays(files[0])
+    assert {name: arrays[f"facescape_{name}"].shape for name in ("position", "mask")} == {
+        "position": (256, 256, 3),
+        "mask": (256, 256),
+    }
+    k, column = 300, 200  # a texel: v = (k + 0.5) / 512
+    theirs = arrays["facescape_position"][512 - k - 72, column - 128]
+    ours = arrays["position"][int((1 - (k + 0.5) / 512) * 512), column]
+    assert np.array_equal(theirs, ours) and FACESCAPE_CROP[2] == 256
+
+
+def test_a_capture_without_a_mesh_gets_files_that_say_why(toy, tmp_path):
+    files = tmp_path / "uv_maps.npz", tmp_path / "uv_maps.png"
+    make_uv_maps(toy.read("lost"), toy.model.topology, None, UvMapSettings(), "head", *files)
+    arrays = load_arrays(files[0])
+    assert (str(arrays["status"]), str(arrays["reason"])) == ("no_face", "no view shows a face")
+    assert set(arrays) == {"status", "reason"} and files[1].is_file()
+
+
+def test_a_refused_capture_hands_its_reason_on(tmp_path):
+    toy = make_capture(tmp_path, status="flipped_extrinsics")
+    fitted = toy.read()
+    assert (fitted.status, fitted.reason, fitted.mesh) == ("flipped_extrinsics", "told why", None)
+
+
+def test_a_mesh_of_another_model_is_named(toy, head_model):
+    with pytest.raises(FormatError, match=r"person\.npz was fitted with another model"):
+        read_fitted("toy", *toy.files(), head_model)
