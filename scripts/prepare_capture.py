@@ -1,7 +1,7 @@
 """The photos of a capture as undistorted, upright pictures of one size, with their cameras in millimetres.
 
-input: manifest (plan/<capture>.json), made (what makes the capture first, if a rule does), calibrated
-    (cameras.json and report.json of calibrate_capture, for a capture without cameras)
+input: manifest (plan/<capture>.json), made (list: what makes the capture first, if a rule
+    does), calibrated (list: cameras.json of calibrate_capture, for a capture without cameras)
 output: capture (capture.json), views (directory)
 params: settings
 """
@@ -22,6 +22,6 @@ capture = prepare_capture(
     Readers(read_photo, IMAGE_SUFFIXES),
     PrepareCaptureSettings(**snakemake.params.settings),
     views_folder=snakemake.output.views,
-    calibrated=snakemake.input.get("calibrated"),
+    calibrated=snakemake.input.calibrated,
 )
 write_capture(snakemake.output.capture, capture)

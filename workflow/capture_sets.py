@@ -100,15 +100,15 @@ class CaptureSets:
         ]
 
     def calibrated_files(self, name: str) -> list[str]:
-        """What `calibrate_capture` makes of a capture that comes without cameras; else nothing."""
+        """The cameras that `calibrate_capture` makes for a capture that comes without; else nothing."""
         if self.capture(name).calibrated:
             return []
-        folder = f"{self.results}/multiview/{name}/calibrate_capture"
-        return [f"{folder}/cameras.json", f"{folder}/report.json"]
+        return [f"{self.results}/multiview/{name}/calibrate_capture/cameras.json"]
 
     def calibration_reports(self) -> list[str]:
         """The report of each capture that is calibrated by the run."""
-        return [file for name in self.captures for file in self.calibrated_files(name)[1:]]
+        files = [file for name in self.captures for file in self.calibrated_files(name)]
+        return [str(Path(file).with_name("report.json")) for file in files]
 
     def scan_files_of(self, name: str) -> list[str]:
         """What the evaluation of a capture waits for; nothing where there is no scan."""

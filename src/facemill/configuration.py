@@ -29,7 +29,11 @@ from facemill.evaluation.settings import (
 )
 from facemill.models.conversion.settings import Bfm09Settings, IctFaceKitSettings
 from facemill.models.head_builder.settings import HeadSettings
-from facemill.multiview.capture_settings import CaptureEntry, PrepareCaptureSettings
+from facemill.multiview.capture_settings import (
+    CalibrateCaptureSettings,
+    CaptureEntry,
+    PrepareCaptureSettings,
+)
 from facemill.photos.settings import (
     AlignSettings,
     DetectSettings,
@@ -106,6 +110,7 @@ class Configuration(BaseModel):
     group_people: GroupSettings = GroupSettings()
     reconstruct_person: PersonSettings = PersonSettings()
     export_person: ExportPersonSettings = ExportPersonSettings()
+    calibrate_capture: CalibrateCaptureSettings = CalibrateCaptureSettings()
     prepare_capture: PrepareCaptureSettings = PrepareCaptureSettings()
     synthesize_photos: SynthesizePhotosSettings = SynthesizePhotosSettings()
     draw_contact_sheet: ContactSheetSettings = ContactSheetSettings()

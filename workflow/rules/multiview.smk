@@ -2,10 +2,36 @@
 # capture that cannot go on keeps its files, with a status and a reason in them.
 
 
+rule calibrate_capture:
+    input:
+        manifest=f"{RESULTS}/multiview/plan/{{capture}}.json",
+    output:
+        cameras=f"{RESULTS}/multiview/{{capture}}/calibrate_capture/cameras.json",
+        report=f"{RESULTS}/multiview/{{capture}}/calibrate_capture/report.json",
+    log:
+        f"{RESULTS}/logs/calibrate_capture/{{capture}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/calibrate_capture/{{capture}}.tsv"
+    conda:
+        "../../envs/calibrate_capture.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        settings=plan.stage("calibrate_capture"),
+        code=plan.code("calibrate_capture"),
+    message:
+        "find the cameras of {wildcards.capture}"
+    script:
+        "../../scripts/calibrate_capture.py"
+
+
 rule prepare_capture:
     input:
         manifest=f"{RESULTS}/multiview/plan/{{capture}}.json",
         made=lambda wildcards: list(plan.capture(wildcards.capture).made_by),
+        calibrated=lambda wildcards: plan.calibrated_files(wildcards.capture),
     output:
         capture=f"{RESULTS}/multiview/{{capture}}/prepare_capture/capture.json",
         views=directory(f"{RESULTS}/multiview/{{capture}}/prepare_capture/views"),

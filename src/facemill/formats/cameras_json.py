@@ -9,7 +9,7 @@
 `file` is relative to the JSON's folder, or to its folder `images`. `width` and `height` are those of the
 photo that the intrinsics belong to. `unit_mm` (millimetres per unit of the world; absent or null: unknown)
 and `distortion` (absent: none) may be left out. Pixel (0, 0) is the centre of the top-left pixel, as in
-OpenCV. A view may carry `status` and `reason`: anything but "ok" means: do not use it.
+OpenCV. A view, and the whole file, may carry `status` and `reason`: anything but "ok" means: do not use it.
 """
 
 from __future__ import annotations
@@ -53,13 +53,14 @@ def read_cameras(path: str | Path, photos: str | Path | None = None) -> Rig:
     path = Path(path)
     content = read_object(path, _REMEDY)
     views = content.get("views")
-    if not isinstance(views, list) or not views:
+    if not isinstance(views, list) or not (views or "status" in content):
         raise FormatError(f"{path} has no views", f'"views": a list of {_VIEW}', str(views)[:80], _REMEDY)
     unit = content.get("unit_mm")
     if unit is not None and not (isinstance(unit, int | float) and 0 < unit < float("inf")):
         raise FormatError(f"{path}: unit_mm", "a positive number, or null", repr(unit), _REMEDY)
     folder = path.parent if photos is None else Path(photos)
-    return Rig(tuple(_view(folder, values, place) for place, values in enumerate(views)), unit)
+    found = tuple(_view(folder, values, place) for place, values in enumerate(views))
+    return Rig(found, unit, str(content.get("status", OK)), str(content.get("reason", "")))
 
 
 def write_cameras(path: str | Path, rig: Rig, photos: str | Path) -> None:
@@ -67,7 +68,8 @@ def write_cameras(path: str | Path, rig: Rig, photos: str | Path) -> None:
 
     `photos` is the folder that the photos are in: the file works there, too.
     """
-    write_json(path, {"unit_mm": rig.unit_mm, "views": [_plain(view, Path(photos)) for view in rig.views]})
+    views = [_plain(view, Path(photos)) for view in rig.views]
+    write_json(path, {"unit_mm": rig.unit_mm, "status": rig.status, "reason": rig.reason, "views": views})
 
 
 def read_object(path: Path, remedy: str) -> Mapping[str, Any]:

@@ -43,10 +43,16 @@ class RigView:
 
 @dataclass(frozen=True)
 class Rig:
-    """The views of a capture; unit_mm: millimetres per unit of its world, or None: the file does not say."""
+    """The views of a capture.
+
+    unit_mm: millimetres per unit of its world, or None: the file does not say.
+    status: `ok`, or why the whole capture cannot go on; reason: a sentence.
+    """
 
     views: tuple[RigView, ...]
     unit_mm: float | None = None
+    status: str = OK
+    reason: str = ""
 
 
 class BadViewError(Exception):

@@ -78,6 +78,8 @@ def expand_entry(name: str, entry: CaptureEntry, suffixes: Collection[str]) -> l
     if kind is None:
         return expand_set(name, entry, dict(_set_folders(name, folder)))
     _only_for_sets(name, entry)
+    if kind == PHOTOS:
+        _needs_cameras(name, entry)
     scan = "" if entry.scan is None else _existing(f"captures.{name}.scan", entry.scan)
     source = "" if entry.unit_mm is None else "unit_mm"
     return [PlannedCapture(name, entry.person or name, kind, str(folder), entry.unit_mm, source, scan)]
@@ -295,6 +297,17 @@ def _only_for_sets(name: str, entry: CaptureEntry) -> None:
             f"a set of captures in {entry.folder}: <person>/<k_expression>/params.json",
             "one capture",
             "remove these keys (unit_mm and scan are those of one capture), or give the folder of the set",
+        )
+
+
+def _needs_cameras(name: str, entry: CaptureEntry) -> None:
+    given = [key for key in ("unit_mm", "scan") if getattr(entry, key) is not None]
+    if given:
+        raise ConfigurationError(
+            f"captures.{name}: {', '.join(given)}",
+            "cameras in the folder (params.json, cameras.json, sparse/): this speaks of their world",
+            "photos alone, whose cameras get a world and a unit of their own",
+            "remove these keys, or add the cameras",
         )
 
 

@@ -76,7 +76,7 @@ class PrepareCaptureSettings(Settings):
         default=2, ge=2, description="Usable views below which a capture is refused (too_few_views)."
     )
     features_side: int = Field(
-        default=648,
+        default=1000,
         ge=64,
         description="Longer side of the pictures, px, in which points are matched between views for gains "
         "and for checks of the cameras.",
@@ -84,3 +84,29 @@ class PrepareCaptureSettings(Settings):
     gains: bool = Field(
         default=True, description="Estimate gains of each view and colour, so that views match each other."
     )
+
+
+class CalibrateCaptureSettings(Settings):
+    """Cameras of a capture that comes without."""
+
+    longer_side: int = Field(
+        default=1600,
+        ge=64,
+        description="Longer side of the pictures, px, in which points are sought; larger photos are reduced.",
+    )
+    features: int = Field(
+        default=8192, ge=100, description="Most points per photo; matching grows with them."
+    )
+    lens: Literal["SIMPLE_RADIAL", "RADIAL", "OPENCV"] = Field(
+        default="SIMPLE_RADIAL",
+        description="Distortion that is found: k1; k1 k2; k1 k2 p1 p2. More terms ask for more photos.",
+    )
+    shared_camera: bool | None = Field(
+        default=None,
+        description="Whether all photos (of one size) were taken by one camera without zooming. null: those "
+        "whose EXIF names the same camera and focal length were.",
+    )
+    min_views: int = Field(
+        default=2, ge=2, description="Photos that must hang together, else the capture has no cameras."
+    )
+    seed: int = Field(default=0, ge=0, description="Of the random samples that COLMAP draws.")

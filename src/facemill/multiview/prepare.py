@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,12 +19,14 @@ from facemill.formats.captures import (
     dropped_view,
     refused_capture,
 )
-from facemill.formats.rig_views import BAD_PARAMETERS, BadViewError, RigView
+from facemill.formats.rig_views import BAD_PARAMETERS, MIRRORED, BadViewError, RigView
 from facemill.geometry.camera import Camera
 from facemill.multiview.camera_checks import FLIPPED, flipped_convention, flipped_reason
 from facemill.multiview.capture_plan import PlannedCapture
 from facemill.multiview.capture_settings import PrepareCaptureSettings
+from facemill.multiview.gains import estimate_gains
 from facemill.multiview.photo_frames import Pinhole, pinhole_of, turned, turns_to_agree
+from facemill.multiview.picture_checks import PictureEvidence, look_at_pictures
 from facemill.multiview.sources import read_rig
 from facemill.runtime.errors import FormatError
 from facemill.runtime.files import atomic_folder
@@ -32,6 +34,7 @@ from facemill.runtime.files import atomic_folder
 NO_CAMERAS = "no_cameras"
 TOO_FEW_VIEWS = "too_few_views"
 VIEWS = "views"
+_MIRRORED = "its points are found in the other views only when it is mirrored; mirror the photo back"
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +52,7 @@ def prepare_capture(
     readers: Readers,
     settings: PrepareCaptureSettings,
     views_folder: str | Path,
-    calibrated: str | Path | None = None,
+    calibrated: Sequence[str | Path] = (),
 ) -> Capture:
     """Write the pictures of all usable views and tell what became of every view.
 
@@ -58,7 +61,7 @@ def prepare_capture(
 
     Args:
         views_folder: becomes the folder of pictures, `<view>.png`, beside the JSON of the capture.
-        calibrated: `cameras.json` of `calibrate_capture`, for a capture that comes without cameras.
+        calibrated: `cameras.json` of `calibrate_capture`, for a capture that comes without cameras; or none.
     """
     with atomic_folder(views_folder) as folder:
         try:
@@ -66,6 +69,9 @@ def prepare_capture(
         except FormatError as error:
             return refused_capture(BAD_PARAMETERS, error.sentence)
         views = _distinct(rig.views)
+        if rig.status != OK:
+            lost = tuple(dropped_view(view.name, view.status, view.reason) for view in views)
+            return refused_capture(rig.status, rig.reason, lost)
         good = [view for view in views if view.status == OK and view.camera is not None]
         flipped = flipped_convention([view.camera for view in good if view.camera is not None])
         if flipped is not None:
@@ -77,8 +83,22 @@ def prepare_capture(
             made = _prepared(view, readers, settings, pinholes)
             prepared.append(made)
         _turn_upright(pinholes)
+        evidence = _look(pinholes, settings, planned.folder)
+        if evidence.refusal is not None:
+            lost = tuple(dropped_view(view.name, view.status, view.reason) for view in prepared)
+            return refused_capture(*evidence.refusal, lost)
+        names = list(pinholes)
+        pictures = [pinhole.picture for pinhole in pinholes.values()]
+        gains = estimate_gains(pictures, evidence.matches if settings.gains else ())
+        gains_of = {name: (row[0], row[1], row[2]) for name, row in zip(names, gains.tolist(), strict=True)}
+        mirrored = {names[view] for view in evidence.mirrored}
         unit, source = _unit(planned, rig.unit_mm)
-        finished = [_finished(view, pinholes, unit, folder) for view in prepared]
+        finished = [
+            dropped_view(view.name, MIRRORED, _MIRRORED)
+            if view.name in mirrored
+            else _finished(view, pinholes, unit, folder, gains_of)
+            for view in prepared
+        ]
     return _capture(finished, unit, source, settings)
 
 
@@ -104,8 +124,20 @@ def _turn_upright(pinholes: dict[str, Pinhole]) -> None:
             pinholes[name] = turned(pinholes[name], turns)
 
 
+def _look(pinholes: dict[str, Pinhole], settings: PrepareCaptureSettings, name: str) -> PictureEvidence:
+    if len(pinholes) < 2:
+        return PictureEvidence(())
+    pictures = [pinhole.picture for pinhole in pinholes.values()]
+    cameras = [pinhole.camera for pinhole in pinholes.values()]
+    return look_at_pictures(pictures, cameras, settings.features_side, name)
+
+
 def _finished(
-    view: PreparedView, pinholes: dict[str, Pinhole], unit: float | None, folder: Path
+    view: PreparedView,
+    pinholes: dict[str, Pinhole],
+    unit: float | None,
+    folder: Path,
+    gains: Mapping[str, tuple[float, float, float]],
 ) -> PreparedView:
     """The view with its picture written and its camera in millimetres."""
     if view.name not in pinholes:
@@ -115,7 +147,8 @@ def _finished(
     camera = pinhole.camera
     camera = Camera(camera.rotation, camera.translation * (1.0 if unit is None else unit), camera.intrinsics)
     height, width = pinhole.picture.shape[:2]
-    return replace(view, file=f"{VIEWS}/{view.name}.png", camera=camera, size=(height, width))
+    file = f"{VIEWS}/{view.name}.png"
+    return replace(view, file=file, camera=camera, size=(height, width), gains=gains[view.name])
 
 
 def _unit(planned: PlannedCapture, found: float | None) -> tuple[float | None, str]:

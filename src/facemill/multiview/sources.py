@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from facemill.formats.cameras_json import CAMERAS, read_cameras
@@ -18,7 +19,9 @@ NO_PARAMETERS = "no_parameters"
 MISSING_VIEW = "missing_view"
 
 
-def read_rig(planned: PlannedCapture, suffixes: Collection[str], calibrated: str | Path | None = None) -> Rig:
+def read_rig(
+    planned: PlannedCapture, suffixes: Collection[str], calibrated: Sequence[str | Path] = ()
+) -> Rig:
     """Views with cameras, and with a status and a reason those that cannot be used.
 
     A photo without parameters is a view, too (`no_parameters`), and so is one with parameters and no photo
@@ -42,8 +45,8 @@ def read_rig(planned: PlannedCapture, suffixes: Collection[str], calibrated: str
                 f"{folder} has no COLMAP model", "sparse/0/cameras.bin …", "nothing", "export it again"
             )
         rig = Rig(tuple(read_colmap(model, folder)))
-    elif calibrated is not None:
-        rig = read_cameras(calibrated, photos=folder)
+    elif calibrated:
+        rig = read_cameras(calibrated[0], photos=folder)
     else:
         raise FormatError(
             f"{folder} has no cameras", "calibrate_capture's file", "none", "calibrate it first"
@@ -55,7 +58,7 @@ def read_rig(planned: PlannedCapture, suffixes: Collection[str], calibrated: str
     if planned.select is not None:
         by_name = {view.name: view for view in views}
         views = [by_name.get(str(number), _absent(number)) for number in planned.select]
-    return Rig(tuple(views), rig.unit_mm)
+    return replace(rig, views=tuple(views))
 
 
 def _with_photo(view: RigView) -> RigView:
