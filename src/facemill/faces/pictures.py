@@ -99,7 +99,12 @@ def texture_shader(
 
 
 def face_surface(face: PosedFace, topology: Topology) -> Surface:
-    """The part that belongs to the face, without scalp, neck, and what else the head model has.
+    """The part of a face that belongs to it: see `fading_face`."""
+    return fading_face(face.shape, topology)
+
+
+def fading_face(shape: Tensor, topology: Topology) -> Surface:
+    """The part of a shape (V, 3) that belongs to the face, without scalp, neck, and what else a head has.
 
     Towards the rest of the head it fades out: a border along triangles would look like saw teeth.
     """
@@ -109,11 +114,11 @@ def face_surface(face: PosedFace, topology: Topology) -> Surface:
     membership = region.astype(np.float64)
     for _ in range(FADING):
         membership = averaging @ membership
-    opacity = torch.from_numpy(np.clip((membership - 0.35) / 0.3, 0, 1)).to(face.shape.dtype)
+    opacity = torch.from_numpy(np.clip((membership - 0.35) / 0.3, 0, 1)).to(shape.dtype)
     rows = (opacity[topology.triangles] > 0).any(dim=1) & topology.regions["face"][topology.triangles].any(
         dim=1
     )
-    return Surface(face.shape, topology.triangles[rows], opacity)
+    return Surface(shape, topology.triangles[rows], opacity)
 
 
 def lay_over(photo: NDArray[np.uint8], layer: Layer, left: int = 0, top: int = 0) -> NDArray[np.uint8]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,10 @@ from facemill.formats.meshes import read_mesh
 from facemill.geometry.camera import Camera
 from facemill.geometry.mesh import Mesh
 from facemill.models.morphable import MorphableModel
+from facemill.models.topology import Topology
 from facemill.runtime.errors import FormatError
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -90,10 +94,29 @@ class FittedViews:
             )
         return pixels
 
-    def scan_in_head(self, scan: Mesh) -> Mesh:
-        """A scan of the capture's own world (in its own unit) in the head frame, millimetres."""
-        millimetres = scan.vertices * (self.capture.unit_mm or 1.0)
-        return scan.with_vertices(self.fitted.in_head(np.asarray(millimetres, dtype=np.float64)))
+    def surface(self, topology: Topology) -> Mesh | None:
+        """The base mesh in the head frame, millimetres; None of a capture that is not `ok`."""
+        return None if self.mesh is None else Mesh(self.head, topology.triangles.numpy())
+
+    def in_head(self, scan: CaptureScan) -> Mesh | None:
+        """A scan of the capture's own world (in its own unit) in the head frame, millimetres; or None."""
+        if self.mesh is None or scan.mesh is None:
+            return None
+        millimetres = np.asarray(scan.mesh.vertices * (self.capture.unit_mm or 1.0), dtype=np.float64)
+        return scan.mesh.with_vertices(self.mesh.in_head(millimetres))
+
+    def problem(self, scan: CaptureScan) -> tuple[str, str]:
+        """Status and reason of what cannot be measured: the capture's own, or the scan's."""
+        return (self.status, self.reason) if self.mesh is None else (scan.status, scan.reason)
+
+
+@dataclass(frozen=True)
+class CaptureScan:
+    """The scan of a capture as its file has it; `mesh` is None unless `status` is `ok`."""
+
+    mesh: Mesh | None
+    status: str = OK
+    reason: str = ""
 
 
 def read_fitted(
@@ -120,10 +143,12 @@ def read_fitted(
     )
 
 
-def read_scan(path: str | Path | None) -> Mesh | None:
-    """The scan of a capture, in the unit of its file; None for a capture without one.
-
-    Raises:
-        FormatError: see `read_mesh`.
-    """
-    return None if not path else read_mesh(path)
+def read_scan(paths: Sequence[str | Path]) -> CaptureScan:
+    """The scan of a capture: `paths` names one file, or none. A file that cannot be read is `bad_scan`."""
+    if not paths:
+        return CaptureScan(None, "no_scan", "the capture has no scan")
+    try:
+        return CaptureScan(read_mesh(paths[0]))
+    except FormatError as error:
+        logger.warning("%s", error)
+        return CaptureScan(None, "bad_scan", error.sentence)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from facemill.geometry.mesh import Mesh
 from facemill.models.topology import Topology
-from facemill.multiview.fitted_capture import FittedViews
-from facemill.multiview.map_pictures import draw_maps, message
+from facemill.multiview.fitted_capture import CaptureScan, FittedViews
+from facemill.multiview.map_pictures import draw_maps
 from facemill.multiview.map_settings import UvMapSettings
 from facemill.multiview.uv_maps import FACESCAPE_SIZE, build_uv_maps, facescape_crop, write_uv_maps
 from facemill.runtime.files import atomic_path
+from facemill.runtime.messages import message
 
 FACESCAPE = "facescape"
 
@@ -18,7 +18,7 @@ FACESCAPE = "facescape"
 def make_uv_maps(
     fitted: FittedViews,
     topology: Topology,
-    scan: Mesh | None,
+    scan: CaptureScan,
     settings: UvMapSettings,
     model_name: str,
     arrays: str | Path,

@@ -47,21 +47,6 @@ def draw_maps(maps: UvMaps) -> Image.Image:
     return side_by_side(panels)
 
 
-def message(text: str, width: int = 900) -> Image.Image:
-    """A picture that says why there is none."""
-    letters = max(20, width // 7)
-    words, lines = text.split(), [""]
-    for word in words:
-        if len(lines[-1]) + len(word) + 1 > letters:
-            lines.append("")
-        lines[-1] = f"{lines[-1]} {word}".strip()
-    page = Image.new("RGB", (width, 24 + 16 * len(lines)), PAPER)
-    pen = ImageDraw.Draw(page)
-    for number, line in enumerate(lines):
-        pen.text((12, 12 + 16 * number), line, fill=INK)
-    return page
-
-
 def ramp(shares: NDArray, colors: NDArray) -> NDArray[np.float64]:
     """Shares (…) 0..1 as colours (…, 3) along evenly spaced `colors`; beyond them the end."""
     place = np.clip(shares, 0, 1) * (len(colors) - 1)

@@ -26,9 +26,7 @@ class UvMapSettings(Settings):
 class ExportBaseMeshSettings(Settings):
     """Settings of the rule `export_base_mesh`."""
 
-    texture_size: int = Field(
-        1024, ge=64, le=4096, description="side of the texture in base_mesh.glb, texels"
-    )
+    texture_size: int = Field(512, ge=64, le=4096, description="side of the texture in base_mesh.glb, texels")
     tile_height: int = Field(360, ge=64, le=1296, description="height of a view in overlays.png, px")
     sheet_width: int = Field(2400, ge=256, le=8192, description="width of overlays.png at most, px")
     geometry_side: int = Field(480, ge=64, le=2048, description="height of geometry.png, px")

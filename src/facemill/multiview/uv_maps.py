@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter
 from facemill.geometry.mesh import Mesh, VertexNormals
 from facemill.geometry.rays import RaySurface
 from facemill.models.topology import Topology
-from facemill.multiview.fitted_capture import FittedViews
+from facemill.multiview.fitted_capture import CaptureScan, FittedViews
 from facemill.multiview.map_settings import UvMapSettings
 from facemill.multiview.uv_atlas import UvAtlas, prepare_uv_atlas
 from facemill.rendering.texture import view_texels
@@ -67,14 +67,12 @@ class UvMaps:
 
 
 def build_uv_maps(
-    fitted: FittedViews, topology: Topology, scan: Mesh | None, settings: UvMapSettings
+    fitted: FittedViews, topology: Topology, scan: CaptureScan, settings: UvMapSettings
 ) -> UvMaps:
     """Make the maps of a capture that is `ok`.
 
     Args:
-        scan: in the capture's own world and unit, or None.
-    Raises:
-        FormatError: the scan has no surface.
+        scan: in the capture's own world and unit.
     """
     atlas = prepare_uv_atlas(topology, settings.size)
     mesh, head = fitted.fitted, fitted.head
@@ -82,8 +80,9 @@ def build_uv_maps(
     position = atlas.position_map(mesh.vertices)
     _log_reading(fitted.name, atlas, position / mesh.scale, mesh.vertices / mesh.scale)
     displacement = None
-    if scan is not None:
-        displacement = displacement_map(atlas, head, normals, fitted.scan_in_head(scan), settings.band)
+    surface = fitted.in_head(scan)
+    if surface is not None:
+        displacement = displacement_map(atlas, head, normals, surface, settings.band)
     return UvMaps(
         position,
         (normals @ mesh.rotation.T).astype(np.float32),

@@ -72,9 +72,8 @@ def make_capture(folder: Path, scale: float = 1.0, status: str = "ok") -> ToyCap
         camera = Camera(rotation, scale * of_head.translation - rotation @ shift, of_head.intrinsics)
         grey = render_geometry(torch.from_numpy(head), model.topology.triangles, of_head, SIZE)
         tint = np.array([1.0, 0.75, 0.6])
-        Image.fromarray((255 * np.clip(grey * tint, 0, 1)).astype(np.uint8)).save(
-            folder / "views" / f"{number}.png"
-        )
+        skin = np.where(grey < 0.99, grey * tint, 1.0)  # on a white ground
+        Image.fromarray((255 * np.clip(skin, 0, 1)).astype(np.uint8)).save(folder / "views" / f"{number}.png")
         views.append(PreparedView(str(number), f"views/{number}.png", camera, SIZE))
         cameras.append(camera)
     views.append(dropped_view("blurred", "unreadable", "blurred.jpg is damaged"))

@@ -8,7 +8,7 @@ from PIL import Image
 from facemill.geometry.camera import project
 from facemill.geometry.mesh import Mesh
 from facemill.models.topology import NOT_BARE_FACE
-from facemill.multiview.fitted_capture import read_fitted
+from facemill.multiview.fitted_capture import CaptureScan, read_fitted, read_scan
 from facemill.multiview.map_files import make_uv_maps
 from facemill.multiview.map_settings import UvMapSettings
 from facemill.multiview.uv_atlas import bare_face, prepare_uv_atlas
@@ -16,6 +16,8 @@ from facemill.multiview.uv_maps import FACESCAPE_CROP, build_uv_maps, normal_map
 from facemill.runtime.errors import FormatError
 from facemill.runtime.files import load_arrays
 from unit.multiview.map_toys import SHIFT, SIZE, TURN, YAWS, make_capture
+
+NO_SCAN = read_scan([])
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +27,7 @@ def toy(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def maps(toy):
-    return build_uv_maps(toy.read(), toy.model.topology, None, UvMapSettings(size=256))
+    return build_uv_maps(toy.read(), toy.model.topology, NO_SCAN, UvMapSettings(size=256))
 
 
 def places(topology, size):
@@ -123,7 +125,7 @@ def _towards(centre, position):
 
 def test_a_view_sees_nothing_beyond_its_border(tmp_path):
     toy = make_capture(tmp_path)
-    maps = build_uv_maps(toy.read(), toy.model.topology, None, UvMapSettings(size=256))
+    maps = build_uv_maps(toy.read(), toy.model.topology, NO_SCAN, UvMapSettings(size=256))
     for number, camera in enumerate(toy.cameras):
         points = torch.from_numpy(maps.position[maps.visibility[..., number] > 0])
         pixels = project(points, camera).pixels.numpy()
@@ -135,7 +137,9 @@ def test_displacement_is_the_signed_distance_to_the_scan(toy, turned):
     grown = toy.head * 1.02  # a little outside, by up to 2 mm, in the head frame
     triangles = toy.model.topology.triangles.numpy()
     world = Mesh(grown @ TURN.T + SHIFT, triangles[:, ::-1] if turned else triangles)
-    maps = build_uv_maps(toy.read(), toy.model.topology, world, UvMapSettings(size=256, band=5.0))
+    maps = build_uv_maps(
+        toy.read(), toy.model.topology, CaptureScan(world), UvMapSettings(size=256, band=5.0)
+    )
     forehead = maps.displacement[20:60, 100:156]
     assert np.isfinite(forehead).all() and (forehead > 0.3).all() and (forehead < 3).all()
     points = maps.position + maps.displacement[..., None] * maps.normal
@@ -166,7 +170,7 @@ def test_a_scan_that_faces_the_other_way_there_is_not_met():
 
 def test_maps_do_not_depend_on_the_unit_of_the_world(toy, maps, tmp_path):
     metres = make_capture(tmp_path, scale=1e-3)
-    found = build_uv_maps(metres.read(), metres.model.topology, None, UvMapSettings(size=256))
+    found = build_uv_maps(metres.read(), metres.model.topology, NO_SCAN, UvMapSettings(size=256))
     assert np.allclose(found.position, maps.position / 1000, atol=1e-7)
     assert np.array_equal(found.visibility, maps.visibility)
 
@@ -180,7 +184,7 @@ def test_bare_face_leaves_out_what_is_no_face(head_model):
 def test_files_hold_the_agreed_arrays(toy, tmp_path):
     scan = Mesh(toy.head @ TURN.T + SHIFT, toy.model.topology.triangles.numpy())
     files = tmp_path / "uv_maps.npz", tmp_path / "uv_maps.png"
-    make_uv_maps(toy.read(), toy.model.topology, scan, UvMapSettings(size=256), "head", *files)
+    make_uv_maps(toy.read(), toy.model.topology, CaptureScan(scan), UvMapSettings(size=256), "head", *files)
     arrays = load_arrays(files[0])
     assert arrays["status"] == "ok"
     shapes = {"position": (256, 256, 3), "normal": (256, 256, 3), "mask": (256, 256), "view": (3,)}
@@ -189,14 +193,14 @@ def test_files_hold_the_agreed_arrays(toy, tmp_path):
     assert arrays["visibility"].dtype == np.uint8 and arrays["displacement"].dtype == np.float32
     with Image.open(files[1]) as picture:
         assert picture.size[0] > 1000
-    make_uv_maps(toy.read(), toy.model.topology, None, UvMapSettings(size=256), "head", *files)
+    make_uv_maps(toy.read(), toy.model.topology, NO_SCAN, UvMapSettings(size=256), "head", *files)
     assert not {"displacement", "facescape_position"} & set(load_arrays(files[0]))
 
 
 def test_facescape_window_is_theirs(toy, tmp_path):
     """Their row of texel k from below is 512 - k, and their window rows 72..327, columns 128..383."""
     files = tmp_path / "uv_maps.npz", tmp_path / "uv_maps.png"
-    make_uv_maps(toy.read(), toy.model.topology, None, UvMapSettings(), "facescape", *files)
+    make_uv_maps(toy.read(), toy.model.topology, NO_SCAN, UvMapSettings(), "facescape", *files)
     arrays = load_arrays(files[0])
     assert {name: arrays[f"facescape_{name}"].shape for name in ("position", "mask")} == {
         "position": (256, 256, 3),
@@ -210,7 +214,7 @@ def test_facescape_window_is_theirs(toy, tmp_path):
 
 def test_a_capture_without_a_mesh_gets_files_that_say_why(toy, tmp_path):
     files = tmp_path / "uv_maps.npz", tmp_path / "uv_maps.png"
-    make_uv_maps(toy.read("lost"), toy.model.topology, None, UvMapSettings(), "head", *files)
+    make_uv_maps(toy.read("lost"), toy.model.topology, NO_SCAN, UvMapSettings(), "head", *files)
     arrays = load_arrays(files[0])
     assert (str(arrays["status"]), str(arrays["reason"])) == ("no_face", "no view shows a face")
     assert set(arrays) == {"status", "reason"} and files[1].is_file()
