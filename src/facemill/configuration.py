@@ -29,11 +29,13 @@ from facemill.evaluation.settings import (
 )
 from facemill.models.conversion.settings import Bfm09Settings, IctFaceKitSettings
 from facemill.models.head_builder.settings import HeadSettings
+from facemill.multiview.base_mesh.settings import FitBaseMeshSettings
 from facemill.multiview.capture_settings import (
     CalibrateCaptureSettings,
     CaptureEntry,
     PrepareCaptureSettings,
 )
+from facemill.multiview.landmark_settings import TriangulateSettings
 from facemill.photos.settings import (
     AlignSettings,
     DetectSettings,
@@ -112,6 +114,8 @@ class Configuration(BaseModel):
     export_person: ExportPersonSettings = ExportPersonSettings()
     calibrate_capture: CalibrateCaptureSettings = CalibrateCaptureSettings()
     prepare_capture: PrepareCaptureSettings = PrepareCaptureSettings()
+    triangulate_landmarks: TriangulateSettings = TriangulateSettings()
+    fit_base_mesh: FitBaseMeshSettings = FitBaseMeshSettings()
     synthesize_photos: SynthesizePhotosSettings = SynthesizePhotosSettings()
     draw_contact_sheet: ContactSheetSettings = ContactSheetSettings()
     synthesize_captures: SynthesizeCapturesSettings = SynthesizeCapturesSettings()

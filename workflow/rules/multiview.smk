@@ -54,6 +54,72 @@ rule prepare_capture:
         "../../scripts/prepare_capture.py"
 
 
+rule triangulate_landmarks:
+    input:
+        capture=rules.prepare_capture.output.capture,
+        views=rules.prepare_capture.output.views,
+    output:
+        arrays=f"{RESULTS}/multiview/{{capture}}/triangulate_landmarks/landmarks.npz",
+        report=f"{RESULTS}/multiview/{{capture}}/triangulate_landmarks/landmarks.json",
+    log:
+        f"{RESULTS}/logs/triangulate_landmarks/{{capture}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/triangulate_landmarks/{{capture}}.tsv"
+    conda:
+        "../../envs/triangulate_landmarks.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        settings=plan.stage("triangulate_landmarks"),
+        faces=plan.stage("detect_faces"),
+        landmarks=plan.stage("detect_landmarks"),
+        code=plan.code("triangulate_landmarks"),
+    message:
+        "triangulate the landmarks of {wildcards.capture}"
+    script:
+        "../../scripts/triangulate_landmarks.py"
+
+
+rule fit_base_mesh:
+    input:
+        captures=lambda wildcards: plan.person_captures(
+            "{capture}/prepare_capture/capture.json", wildcards.person
+        ),
+        views=lambda wildcards: plan.person_captures(
+            "{capture}/prepare_capture/views", wildcards.person
+        ),
+        arrays=lambda wildcards: plan.person_captures(
+            "{capture}/triangulate_landmarks/landmarks.npz", wildcards.person
+        ),
+        reports=lambda wildcards: plan.person_captures(
+            "{capture}/triangulate_landmarks/landmarks.json", wildcards.person
+        ),
+        model=rules.prepare_model.output.model,
+    output:
+        arrays=f"{RESULTS}/multiview/fit_base_mesh/{{person}}.npz",
+        report=f"{RESULTS}/multiview/fit_base_mesh/{{person}}.json",
+    log:
+        f"{RESULTS}/logs/fit_base_mesh/{{person}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/fit_base_mesh/{{person}}.tsv"
+    conda:
+        "../../envs/fit_base_mesh.yaml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        settings=plan.stage("fit_base_mesh"),
+        captures=lambda wildcards: plan.captures_of(wildcards.person),
+        code=plan.code("fit_base_mesh"),
+    message:
+        "fit the base meshes of {wildcards.person}"
+    script:
+        "../../scripts/fit_base_mesh.py"
+
+
 rule tabulate_captures:
     input:
         prepared=plan.multiview_files("{capture}/prepare_capture/capture.json"),
