@@ -1,6 +1,7 @@
 """One CSV with a row for each capture of the run: what became of it.
 
-input: prepared (capture.json of each capture), reports (report.json of those that were calibrated)
+input: prepared (capture.json of each capture), calibrated (report.json of those that calibrate_capture gave
+    cameras), fitted (fit_base_mesh/<person>.json of each person)
 output: table (captures.csv)
 params: people (person by capture)
 """
@@ -9,5 +10,7 @@ from facemill.multiview.tabulate import tabulate_captures, write_captures_table
 from facemill.runtime.logs import log_to
 
 log_to(snakemake.log[0])
-table = tabulate_captures(snakemake.params.people, snakemake.input.prepared, snakemake.input.reports)
+table = tabulate_captures(
+    snakemake.params.people, snakemake.input.prepared, snakemake.input.calibrated, snakemake.input.fitted
+)
 write_captures_table(snakemake.output.table, table)

@@ -123,7 +123,11 @@ rule fit_base_mesh:
 rule tabulate_captures:
     input:
         prepared=plan.multiview_files("{capture}/prepare_capture/capture.json"),
-        reports=plan.calibration_reports(),
+        calibrated=plan.calibration_reports(),
+        fitted=[
+            f"{RESULTS}/multiview/fit_base_mesh/{person}.json"
+            for person in plan.captured_people
+        ],
     output:
         table=f"{RESULTS}/multiview/captures.csv",
     log:

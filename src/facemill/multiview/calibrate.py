@@ -92,8 +92,9 @@ def calibrate_capture(
         if len(staged) < 2:
             reason = f"{planned.folder}: {len(staged)} of {len(photos)} photos can be read, two are needed"
             return Calibration(Rig(tuple(lost), None, TOO_FEW_VIEWS, reason), {}, 0)
-        find_features(folder, camera_groups(staged, settings.shared_camera), settings)
-        model = map_pictures(folder, settings)
+        groups = camera_groups(staged, settings.shared_camera)
+        find_features(folder, groups, settings)
+        model = map_pictures(folder, groups, settings)
         if model is None:
             return Calibration(
                 Rig((*_unregistered(staged, []), *lost), None, NO_CAMERAS, _apart(planned)), {}, 0

@@ -106,6 +106,12 @@ class CalibrateCaptureSettings(Settings):
         description="Whether all photos (of one size) were taken by one camera without zooming. null: those "
         "whose EXIF names the same camera and focal length were.",
     )
+    focal_trust: float = Field(
+        default=0.04,
+        ge=0,
+        description="Share by which focal lengths may end up apart from EXIF's; when they would move "
+        "further, EXIF is believed. It rounds to a millimetre of full frame, some 2 % for a phone.",
+    )
     min_views: int = Field(
         default=2, ge=2, description="Photos that must hang together, else the capture has no cameras."
     )

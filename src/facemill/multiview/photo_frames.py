@@ -157,6 +157,8 @@ def turns_to_agree(cameras: list[Camera]) -> list[int]:
     A camera that was mounted on its side shows a face on its side; the other cameras tell. Few views, or
     views from above, may leave no common up: then nothing is turned.
     """
+    if not cameras:
+        return []
     right = torch.stack([camera.rotation[0] for camera in cameras])
     up = torch.stack([-camera.rotation[1] for camera in cameras])
     sides = torch.stack([up, right, -up, -right], dim=1)  # what is up after 0, 1, 2, 3 turns

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ import pycolmap
 from facemill.multiview.capture_settings import CalibrateCaptureSettings
 
 IMAGES, DATABASE, SPARSE = "images", "features.db", "sparse"
+LENS_LIMIT = 30.0
+"""Of lens terms. With a long lens (10 degrees) they mean little at first, and pass COLMAP's limit of 1."""
+LEAST_MATCHES = 15  # of two pictures, as COLMAP has it
 EASIER = {"init_min_num_inliers": 30, "init_min_tri_angle": 4.0, "abs_pose_min_num_inliers": 12}
 """Of the mapper, for a second attempt: few photos, little texture, small steps between them."""
 
@@ -69,31 +73,82 @@ def find_features(folder: Path, groups: Sequence[CameraGroup], settings: Calibra
     pycolmap.match_exhaustive(folder / DATABASE, matching_options=matching, verification_options=verification)
 
 
-def map_pictures(folder: Path, settings: CalibrateCaptureSettings) -> Any | None:
-    """The largest model that COLMAP's incremental mapping finds, or None; a second attempt asks for less."""
+def map_pictures(
+    folder: Path, groups: Sequence[CameraGroup], settings: CalibrateCaptureSettings
+) -> Any | None:
+    """The largest model that COLMAP's incremental mapping finds, or None.
+
+    Where all focal lengths are known, they are kept while pictures are added, because a small arc around a
+    head hardly fixes them (a flatter head and a shorter lens make the same pictures); afterwards they may
+    move by `focal_trust`. What does not hang together so is tried again with easier conditions, and with free
+    focal lengths.
+    """
     best = None
-    count = len(list((folder / IMAGES).iterdir()))
-    for attempt, easier in enumerate(({}, EASIER)):
-        options = pycolmap.IncrementalPipelineOptions()
-        options.num_threads, options.random_seed = 1, settings.seed
-        options.mapper.num_threads, options.mapper.random_seed = 1, settings.seed
-        options.triangulation.random_seed = settings.seed
-        options.min_model_size, options.extract_colors = 2, False
-        for name, value in easier.items():
-            setattr(options.mapper, name, value)
+    count = _connected(folder / DATABASE)
+    known = all(group.focal is not None for group in groups)
+    attempts = [(keep, easier) for keep in ((True, False) if known else (False,)) for easier in ({}, EASIER)]
+    for attempt, (keep, easier) in enumerate(attempts):
         output = folder / f"{SPARSE}{attempt}"
         output.mkdir()
+        options = _mapping(settings, keep, easier)
         for model in pycolmap.incremental_mapping(
             folder / DATABASE, folder / IMAGES, output, options=options
         ).values():
             if best is None or model.num_reg_images() > best.num_reg_images():
-                best = model
-        if best is not None and best.num_reg_images() == count:
-            break
+                best = _released(model, settings.focal_trust) if keep else model
+        registered = 0 if best is None else best.num_reg_images()
         logger.info(
-            "attempt %d: %d of %d registered", attempt, 0 if best is None else best.num_reg_images(), count
+            "attempt %d, focal lengths kept %s: %d of %d registered", attempt, keep, registered, count
         )
+        if registered >= count:
+            break
     return best
+
+
+def _connected(database: Path) -> int:
+    """Pictures of the largest group that verified matches hang together: more cannot be registered."""
+    opened = pycolmap.Database.open(database)
+    numbers, geometries = opened.read_two_view_geometries()
+    opened.close()
+    group_of: dict[int, set[int]] = {}
+    for number, geometry in zip(numbers, geometries, strict=True):
+        if len(geometry.inlier_matches) >= LEAST_MATCHES:
+            pair = pycolmap.pair_id_to_image_pair(number)
+            joined = set().union(*(group_of.get(image, {image}) for image in pair))
+            group_of.update(dict.fromkeys(joined, joined))
+    return max(map(len, group_of.values()), default=0)
+
+
+def _mapping(settings: CalibrateCaptureSettings, keep: bool, easier: Mapping[str, float]) -> Any:
+    options = pycolmap.IncrementalPipelineOptions()
+    options.num_threads, options.random_seed = 1, settings.seed
+    options.mapper.num_threads, options.mapper.random_seed = 1, settings.seed
+    options.triangulation.random_seed = settings.seed
+    options.min_num_matches = LEAST_MATCHES
+    options.min_model_size, options.extract_colors = 2, False
+    options.ba_refine_focal_length = not keep
+    options.mapper.abs_pose_refine_focal_length = not keep
+    for part in (options, options.mapper, options.triangulation):
+        part.max_extra_param = LENS_LIMIT
+    for name, value in easier.items():
+        setattr(options.mapper, name, value)
+    return options
+
+
+def _released(model: Any, trust: float) -> Any:
+    """The model after its focal lengths were free to move, if none moved by more than `trust` (a share)."""
+    before = {number: camera.mean_focal_length() for number, camera in model.cameras.items()}
+    free = copy.deepcopy(model)
+    options = pycolmap.BundleAdjustmentOptions()
+    options.refine_focal_length, options.refine_extra_params, options.print_summary = True, True, False
+    options.ceres.solver_options.num_threads = 1
+    pycolmap.bundle_adjustment(free, options)
+    moved = max(abs(camera.mean_focal_length() / before[n] - 1) for n, camera in free.cameras.items())
+    logger.info("free focal lengths move by %.1f %%", 100 * moved)
+    if moved > trust:
+        return model
+    free.update_point_3d_errors()
+    return free
 
 
 def residuals_of(model: Any) -> dict[str, Residuals]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from facemill.formats.captures import OK, read_capture_file
+from facemill.formats.captures import OK, UNKNOWN, Capture, read_capture_file
 from facemill.runtime.errors import FormatError
 from facemill.runtime.files import atomic_path
 
@@ -21,38 +21,41 @@ COLUMNS = (
     "reason",
     "views",
     "views_used",
+    "left_out",
     "unit_mm",
+    "unit_deviation",
     "unit_source",
     "calibration_px",
+    "landmark_px",
+    "deviation_mm",
 )
+"""left_out: views that were not used, with their status. unit_deviation: relative, one standard deviation.
+calibration_px: root mean square of calibrate_capture; landmark_px: median of fit_base_mesh; deviation_mm:
+median over the mesh of the standard deviation that the fit expects of itself."""
 
 
 def tabulate_captures(
-    people: dict[str, str], prepared: Sequence[str | Path], reports: Sequence[str | Path]
+    people: Mapping[str, str],
+    prepared: Sequence[str | Path],
+    calibrated: Sequence[str | Path],
+    fitted: Sequence[str | Path],
 ) -> pd.DataFrame:
     """The rows of all captures, in the order of the configuration.
 
     Args:
         people: person by name of the capture. prepared: capture.json of each, in that order.
-        reports: report.json of the captures that were calibrated.
+        calibrated: report.json of the captures that were calibrated. fitted: fit_base_mesh/<person>.json.
+    Raises:
+        FormatError: a file is missing or not whole.
     """
-    calibration = {Path(path).parent.parent.name: _json(path) for path in reports}
-    rows = []
-    for (name, person), path in zip(people.items(), prepared, strict=True):
-        capture = read_capture_file(path)
-        rows.append(
-            {
-                "capture": name,
-                "person": person,
-                "status": capture.status,
-                "reason": capture.reason,
-                "views": len(capture.views),
-                "views_used": len(capture.used) if capture.status == OK else 0,
-                "unit_mm": capture.unit_mm,
-                "unit_source": capture.unit_source,
-                "calibration_px": calibration.get(name, {}).get("reprojection_px"),
-            }
-        )
+    calibrations = {told["capture"]: told for told in map(_json, calibrated)}
+    fits: dict[str, Mapping[str, Any]] = {}
+    for path in fitted:
+        fits |= _json(path)["captures"]
+    rows = [
+        _row(name, person, read_capture_file(path), calibrations.get(name, {}), fits.get(name, {}))
+        for (name, person), path in zip(people.items(), prepared, strict=True)
+    ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -62,6 +65,38 @@ def write_captures_table(path: str | Path, table: pd.DataFrame) -> None:
         table.to_csv(
             partial, index=False, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n", encoding="utf-8"
         )
+
+
+def _row(
+    name: str, person: str, capture: Capture, calibration: Mapping[str, Any], fit: Mapping[str, Any]
+) -> dict[str, Any]:
+    """One row; the last rule that has something to say of the capture gives its status."""
+    last = fit if capture.status == OK and fit else {"status": capture.status, "reason": capture.reason}
+    lost = {view.name: view.status for view in capture.views if view.status != OK}
+    for view in fit.get("views", ()):
+        if view["status"] != OK:
+            lost.setdefault(view["name"], view["status"])
+    names = {view.name for view in capture.views}
+    unit = fit.get("unit") or {
+        "millimetres": capture.unit_mm,
+        "deviation": None if capture.unit_mm is None else capture.unit_deviation,
+        "source": capture.unit_source if capture.status == OK else UNKNOWN,
+    }
+    return {
+        "capture": name,
+        "person": person,
+        "status": last["status"],
+        "reason": last["reason"],
+        "views": len(names),
+        "views_used": len(names - set(lost)) if last["status"] == OK else 0,
+        "left_out": "; ".join(f"{view}: {status}" for view, status in lost.items()),
+        "unit_mm": unit["millimetres"],
+        "unit_deviation": unit["deviation"],
+        "unit_source": unit["source"],
+        "calibration_px": calibration.get("reprojection_px"),
+        "landmark_px": fit.get("landmark_residual_px"),
+        "deviation_mm": fit.get("deviation_mm"),
+    }
 
 
 def _json(path: str | Path) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A textured ball from several sides: captures with an exact truth, small and quick."""
 
+import functools
 import json
 
 import numpy as np
@@ -17,6 +18,7 @@ FOCAL = 1250.0
 TEXELS = (512, 1024)
 
 
+@functools.cache
 def texture(seed=0):
     """Colours (H, W, 3), 0 to 1, coarse and fine spots, the same at both ends of each row."""
     random = np.random.default_rng(seed)
