@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 
@@ -16,15 +16,16 @@ from facemill.multiview.view_geometry import FloatArray, Pinholes
 JAW_COUNT = 17  # they slide over the cheek with the view: no point of space
 STANDARD_SCALES = np.geomspace(0.2, 5.0, 65)  # of intrinsics that belong to a picture of another size
 ALIKE = 0.25  # two people of a capture are equally large when their extents differ by less
-WORSE = 2.5  # times: an explanation must be so much better than what the cameras say
+ENOUGH = 0.75  # of the views must agree once a mistake is undone
+MOST_PAIRS = 24  # of views that are tried for each mistake
 
 
 @dataclass(frozen=True)
 class Consensus:
     """The person that most views agree about.
 
-    chosen: per view the index of the face, -1 where none agrees. others: views (ids) with further people
-    that agree among themselves; rivals: whether these are as large and in as many views.
+    chosen: per view the index of the face, -1 where none agrees. others: views (ids) that show the person and
+    another one, the same in at least two; rivals: whether that one is as large and in as many views.
     """
 
     chosen: NDArray[np.int64]
@@ -41,12 +42,12 @@ def choose_faces(
     distance of its inner landmarks to the proposal's below `outlier` (share of the face's extent). Most views
     win, then larger faces.
     """
-    chosen, _ = _largest_set(cameras, faces, outlier, min_angle)
+    chosen = _largest_set(cameras, faces, outlier, min_angle)
     left = [
         [face for index, face in enumerate(some) if index != chosen[view]] for view, some in enumerate(faces)
     ]
-    second, _ = _largest_set(cameras, left, outlier, min_angle)
-    others = np.flatnonzero(second >= 0)
+    second = _largest_set(cameras, left, outlier, min_angle)
+    others = np.flatnonzero((second >= 0) & (chosen >= 0))
     if len(others) < 2:
         return Consensus(chosen, [], False)
     first = np.flatnonzero(chosen >= 0)
@@ -58,7 +59,7 @@ def choose_faces(
 
 def _largest_set(
     cameras: Pinholes, faces: Sequence[Sequence[ViewFace]], outlier: float, min_angle: float
-) -> tuple[NDArray[np.int64], float]:
+) -> NDArray[np.int64]:
     best: tuple[int, float] = (1, 0.0)
     chosen = np.full(len(faces), -1)
     shown = [view for view, some in enumerate(faces) if some]
@@ -84,7 +85,7 @@ def _largest_set(
             score = (int((agrees >= 0).sum()), support)
             if score > best:
                 best, chosen = score, agrees
-    return chosen, best[1]
+    return chosen
 
 
 def _median(values: FloatArray) -> float:
@@ -111,37 +112,36 @@ def diagnose(
 ) -> Diagnosis | None:
     """Try the usual mistakes with cameras on landmarks that do not meet.
 
+    A mistake is found when at least three quarters of the views agree once it is undone, and more than agree
+    with the cameras as they are.
+
     Args:
         points: (V, 68, 2) pixels, one face per view; extents: (V,) px; widths: (V,) px of the pictures.
         mirrored_order: (68,), landmark numbers of a mirrored face.
         outlier: share of the face's extent.
-    Returns:
-        The mistake that explains the landmarks, or None.
     """
     limits = outlier * extents
+    least = max(_agreeing(cameras, points, limits)[0] + 1, int(np.ceil(ENOUGH * len(cameras))))
     turned = Pinholes(cameras.rotations.transpose(0, 2, 1), cameras.centres, cameras.intrinsics)
-    given = _misfit(cameras, points, limits)
-    found = _misfit(turned, points, limits)
-    if found < min(1.0, given / WORSE):
+    if _agreeing(turned, points, limits)[0] >= least:
         return Diagnosis(
             "flipped_extrinsics",
             "the extrinsics are camera-to-world; expected world to camera (x_cam = R x + t); the landmarks "
             "meet when they are inverted: write R^T and -R^T t",
         )
     mirrored = np.stack([widths[:, None] - 1 - points[..., 0], points[..., 1]], axis=-1)[:, mirrored_order]
-    found = _misfit(cameras, mirrored, limits)
-    if found < min(1.0, given / WORSE):
+    if _agreeing(cameras, mirrored, limits)[0] >= least:
         return Diagnosis(
             "mirrored",
             "the pictures are mirrored left to right against their cameras; expected pictures as the cameras "
             "took them; the landmarks meet when they are mirrored back: undo the mirroring",
         )
-    scale, found = _best(lambda scale: _misfit(_scaled(cameras, scale), points, limits))
-    if found < min(1.0, given / WORSE) and abs(np.log(scale)) > 0.02:
+    scale, agreeing = _best_scale(cameras, points, limits)
+    if agreeing >= least:
         return Diagnosis(
             "wrong_intrinsics",
             f"the intrinsics belong to pictures of another size; the landmarks meet when K is multiplied by "
-            f"{scale:.3g}: give K of the pictures that are there, or the pictures that K is of",
+            f"{scale:.2f}: give K of the pictures that are there, or the pictures that K is of",
         )
     return None
 
@@ -153,28 +153,36 @@ def _scaled(cameras: Pinholes, scale: float) -> Pinholes:
     return Pinholes(cameras.rotations, cameras.translations, intrinsics)
 
 
-def _best(misfit: Callable[[float], float]) -> tuple[float, float]:
-    values = [misfit(float(scale)) for scale in STANDARD_SCALES]
-    middle = int(np.argmin(values))
-    around = STANDARD_SCALES[[max(middle - 1, 0), min(middle + 1, len(values) - 1)]]
-    finer = np.geomspace(around[0], around[1], 17)
-    values = [misfit(float(scale)) for scale in finer]
-    return float(finer[int(np.argmin(values))]), float(min(values))
+def _best_scale(cameras: Pinholes, points: FloatArray, limits: FloatArray) -> tuple[float, int]:
+    """The factor of K with which most views agree, and how many; of factors alike, the best fit."""
+    best: tuple[int, float] = (0, float("-inf"))
+    factor = 1.0
+    for scales in (STANDARD_SCALES, np.geomspace(0.95, 1.05, 11)):
+        for scale in factor * scales:
+            agreeing, misfit = _agreeing(_scaled(cameras, float(scale)), points, limits)
+            if (agreeing, -misfit) > best:
+                best, found = (agreeing, -misfit), float(scale)
+        factor = found if best[0] else 1.0
+    return factor, best[0]
 
 
-def _misfit(cameras: Pinholes, points: FloatArray, limits: FloatArray) -> float:
-    """Median distance of inner landmarks to where the best pair of views puts them, in `limits`."""
+def _agreeing(cameras: Pinholes, points: FloatArray, limits: FloatArray) -> tuple[int, float]:
+    """Views whose inner landmarks are where the best pair of views puts them, and their mean distance.
+
+    Distances are medians over the landmarks, in `limits`.
+    """
     rays, centres = cameras.rays(points[:, JAW_COUNT:]), cameras.centres
-    best = float("inf")
+    best: tuple[int, float] = (0, float("-inf"))
     pairs = list(combinations(range(len(cameras)), 2))
-    for first, second in pairs[:: max(1, len(pairs) // 24)]:
+    for first, second in pairs[:: max(1, len(pairs) // MOST_PAIRS)]:
         meeting = nearest_to_rays(rays[[first, second]], centres[[first, second]], 3.0)
         pixels, depth = cameras.project(meeting)
         error = np.linalg.norm(pixels - points[:, JAW_COUNT:], axis=-1) / limits[:, None]
-        error = np.where(depth > 0, error, np.inf)
-        per_view = np.array([_median(each) for each in error])
-        best = min(best, float(np.median(per_view)))
-    return best
+        per_view = np.array([_median(each) for each in np.where(depth > 0, error, np.inf)])
+        agrees = per_view <= 1
+        if agrees.any():
+            best = max(best, (int(agrees.sum()), -float(per_view[agrees].mean())))
+    return best[0], -best[1]
 
 
 def head_axes(points: FloatArray) -> FloatArray | None:

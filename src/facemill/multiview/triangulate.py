@@ -27,6 +27,8 @@ from facemill.multiview.view_geometry import FloatArray, Pinholes
 from facemill.runtime.files import save_arrays, write_json
 
 LEAST_POINTS = 20  # of the inner 51: fewer place no head
+FEW = 4  # views: of fewer, two that agree are believed
+LENIENT = 1.5  # times `outlier`: a view is not dropped for landmarks that a detector smears
 COARSE = 2.0  # times `outlier`: views choose their face by it, before anything is refined
 
 logger = logging.getLogger(__name__)
@@ -116,14 +118,15 @@ def landmarks_of_faces(
         )
         return nothing("two_people", reason, reports)
     chosen = consensus.chosen
-    if (chosen >= 0).sum() < max(2, 0.5 * len(shown)):
+    if (chosen < 0).any():
         problem = _explained(cameras, views, every, mirrored_order, settings)
         if problem is not None:
             return nothing(*problem, reports)
-    if (chosen >= 0).sum() < 2:
+    agreeing = int((chosen >= 0).sum())
+    if agreeing < 2 or (len(shown) >= FEW and agreeing <= 0.5 * len(shown)):
         reason = (
-            f"the faces of {len(shown)} views do not meet anywhere: the cameras are not the pictures's, "
-            "or the head moved between them; check the calibration"
+            f"the faces of {len(shown)} views do not meet in one place ({agreeing} do): the cameras are not "
+            "those of the pictures, or the head moved between most of them; check the calibration"
         )
         return nothing("inconsistent", reason, reports)
     detections = np.full((len(reports), 68, 2), np.nan)
@@ -162,7 +165,8 @@ def _without_misfits(
             report.reason = f"the face is turned by {report.turn:.0f} degrees; landmarks there are guesses"
         if profiles:
             continue
-        shares = {i: _agreement(result, i) for i, r in enumerate(reports) if r.status == OK}
+        near = result.residuals[JAW_COUNT:] <= LENIENT * settings.outlier * extents
+        shares = {i: float(near[:, i].mean()) for i, r in enumerate(reports) if r.status == OK}
         worst = min(shares, key=lambda i: shares[i], default=-1)
         if worst < 0 or shares[worst] >= settings.moved_share or len(shares) <= 2:
             break
@@ -198,10 +202,6 @@ def _triangulated(
     inliers, residuals = np.zeros((68, len(use)), bool), np.full((68, len(use)), np.nan)
     inliers[:, use], residuals[:, use] = some.inliers, some.residuals
     return Triangulated(some.points, some.covariance, inliers, residuals)
-
-
-def _agreement(result: Triangulated, view: int) -> float:
-    return float(result.inliers[JAW_COUNT:, view].mean())
 
 
 def _note_turns(cameras: Pinholes, result: Triangulated, reports: Sequence[ViewReport]) -> None:
