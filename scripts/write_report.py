@@ -4,11 +4,13 @@ input: faces (list: photos/<set>/faces.csv), coarse (list: coarse/<set>/export_c
     evaluations (list: evaluation/<kind>/<name>.json), comparison (list: what compare_methods wrote, or none),
     training (list: what trainings wrote, or none), people and exported_people (lists: what
     reconstruct_person and export_person wrote, or none), detail (list of
-    detail/<set>/export_detail/<shard>.parquet, or none)
+    detail/<set>/export_detail/<shard>.parquet, or none), captures (list: multiview/captures.csv and what else
+    was made of captures, or none)
 output: page
 params: settings, run (its name), results (results/<run>), benchmarks (folder), configuration (mapping)
 """
 
+from facemill.report.capture_inputs import read_captures
 from facemill.report.detail_inputs import read_detail
 from facemill.report.evaluation_inputs import read_evaluations
 from facemill.report.inputs import read_inputs
@@ -30,5 +32,6 @@ inputs = read_inputs(
     trainings=read_trainings(snakemake.input.training),
     people=read_people(snakemake.input.people, snakemake.input.exported_people),
     detail=read_detail(snakemake.input.detail),
+    captures=read_captures(snakemake.input.captures),
 )
 write_report(snakemake.output.page, inputs, ReportSettings(**snakemake.params.settings))

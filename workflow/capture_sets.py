@@ -99,6 +99,28 @@ class CaptureSets:
             f"{self.results}/multiview/{pattern.format(capture=name)}" for name in self.captures_of(person)
         ]
 
+    def fit_of(self, capture: str, suffix: str) -> str:
+        """The file of `fit_base_mesh` that holds a capture: `suffix` is npz or json."""
+        return f"{self.results}/multiview/fit_base_mesh/{self.capture(capture).person}.{suffix}"
+
+    @property
+    def capture_evaluations(self) -> list[str]:
+        """What `evaluate_base_mesh` writes of each capture with a scan."""
+        return [
+            f"{self.results}/multiview/{name}/evaluate_base_mesh/result.json"
+            for name in self.scanned_captures
+        ]
+
+    @property
+    def capture_results(self) -> list[str]:
+        """Everything that a whole run makes of its captures."""
+        table = [f"{self.results}/multiview/captures.csv"] if self.captures else []
+        exported = [
+            *self.multiview_files("{capture}/base_mesh.obj"),
+            *self.multiview_files("{capture}/uv_maps.npz"),
+        ]
+        return [*table, *exported, *self.capture_evaluations]
+
     def calibrated_files(self, name: str) -> list[str]:
         """The cameras that `calibrate_capture` makes for a capture that comes without; else nothing."""
         if self.capture(name).calibrated:

@@ -18,6 +18,7 @@ from facemill.coarse.training_settings import PackSettings, TrainSettings
 from facemill.detail.export_settings import AnimateDetailSettings, ExportDetailSettings
 from facemill.detail.settings import ReconstructDetailSettings
 from facemill.detail.training_settings import PackDetailSettings, TrainDetailSettings
+from facemill.evaluation.base_mesh_settings import BaseMeshEvaluationSettings
 from facemill.evaluation.detail_settings import DetailEvaluationSettings
 from facemill.evaluation.settings import (
     CompareSettings,
@@ -36,6 +37,7 @@ from facemill.multiview.capture_settings import (
     PrepareCaptureSettings,
 )
 from facemill.multiview.landmark_settings import TriangulateSettings
+from facemill.multiview.map_settings import ExportBaseMeshSettings, UvMapSettings
 from facemill.photos.settings import (
     AlignSettings,
     DetectSettings,
@@ -116,6 +118,9 @@ class Configuration(BaseModel):
     prepare_capture: PrepareCaptureSettings = PrepareCaptureSettings()
     triangulate_landmarks: TriangulateSettings = TriangulateSettings()
     fit_base_mesh: FitBaseMeshSettings = FitBaseMeshSettings()
+    export_base_mesh: ExportBaseMeshSettings = ExportBaseMeshSettings()
+    build_uv_maps: UvMapSettings = UvMapSettings()
+    evaluate_base_mesh: BaseMeshEvaluationSettings = BaseMeshEvaluationSettings()
     synthesize_photos: SynthesizePhotosSettings = SynthesizePhotosSettings()
     draw_contact_sheet: ContactSheetSettings = ContactSheetSettings()
     synthesize_captures: SynthesizeCapturesSettings = SynthesizeCapturesSettings()

@@ -120,6 +120,114 @@ rule fit_base_mesh:
         "../../scripts/fit_base_mesh.py"
 
 
+rule build_uv_maps:
+    input:
+        capture=rules.prepare_capture.output.capture,
+        arrays=lambda wildcards: plan.fit_of(wildcards.capture, "npz"),
+        report=lambda wildcards: plan.fit_of(wildcards.capture, "json"),
+        model=rules.prepare_model.output.model,
+        scan=lambda wildcards: plan.scan_files_of(wildcards.capture),
+    output:
+        maps=f"{RESULTS}/multiview/{{capture}}/uv_maps.npz",
+        picture=report(
+            f"{RESULTS}/multiview/{{capture}}/uv_maps.png",
+            caption="../report/uv_maps.rst",
+            category="Captures",
+            subcategory="{capture}",
+        ),
+    log:
+        f"{RESULTS}/logs/build_uv_maps/{{capture}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/build_uv_maps/{{capture}}.tsv"
+    conda:
+        "../../envs/build_uv_maps.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=30,
+    params:
+        settings=plan.stage("build_uv_maps"),
+        scan=lambda wildcards: plan.capture(wildcards.capture).scan,
+        model_name=plan.settings.model,
+        code=plan.code("build_uv_maps"),
+    message:
+        "map the base mesh of {wildcards.capture}"
+    script:
+        "../../scripts/build_uv_maps.py"
+
+
+rule export_base_mesh:
+    input:
+        capture=rules.prepare_capture.output.capture,
+        views=rules.prepare_capture.output.views,
+        landmarks=rules.triangulate_landmarks.output.arrays,
+        arrays=lambda wildcards: plan.fit_of(wildcards.capture, "npz"),
+        report=lambda wildcards: plan.fit_of(wildcards.capture, "json"),
+        model=rules.prepare_model.output.model,
+    output:
+        obj=f"{RESULTS}/multiview/{{capture}}/base_mesh.obj",
+        glb=f"{RESULTS}/multiview/{{capture}}/base_mesh.glb",
+        overlays=report(
+            f"{RESULTS}/multiview/{{capture}}/overlays.png",
+            caption="../report/base_mesh_overlays.rst",
+            category="Captures",
+            subcategory="{capture}",
+        ),
+        geometry=f"{RESULTS}/multiview/{{capture}}/geometry.png",
+    log:
+        f"{RESULTS}/logs/export_base_mesh/{{capture}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/export_base_mesh/{{capture}}.tsv"
+    conda:
+        "../../envs/export_base_mesh.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=30,
+    params:
+        settings=plan.stage("export_base_mesh"),
+        code=plan.code("export_base_mesh"),
+    message:
+        "export the base mesh of {wildcards.capture}"
+    script:
+        "../../scripts/export_base_mesh.py"
+
+
+rule evaluate_base_mesh:
+    input:
+        capture=rules.prepare_capture.output.capture,
+        arrays=lambda wildcards: plan.fit_of(wildcards.capture, "npz"),
+        report=lambda wildcards: plan.fit_of(wildcards.capture, "json"),
+        model=rules.prepare_model.output.model,
+        scan=lambda wildcards: plan.scan_files_of(wildcards.capture),
+    output:
+        summary=f"{RESULTS}/multiview/{{capture}}/evaluate_base_mesh/result.json",
+        heat_map=report(
+            f"{RESULTS}/multiview/{{capture}}/evaluate_base_mesh/heat_map.png",
+            caption="../report/base_mesh_heat_map.rst",
+            category="Captures",
+            subcategory="{capture}",
+        ),
+    log:
+        f"{RESULTS}/logs/evaluate_base_mesh/{{capture}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/evaluate_base_mesh/{{capture}}.tsv"
+    conda:
+        "../../envs/evaluate_base_mesh.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=30,
+    params:
+        settings=plan.stage("evaluate_base_mesh"),
+        scan=lambda wildcards: plan.capture(wildcards.capture).scan,
+        code=plan.code("evaluate_base_mesh"),
+    message:
+        "measure the base mesh of {wildcards.capture} against its scan"
+    script:
+        "../../scripts/evaluate_base_mesh.py"
+
+
 rule tabulate_captures:
     input:
         prepared=plan.multiview_files("{capture}/prepare_capture/capture.json"),

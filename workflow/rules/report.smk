@@ -20,6 +20,7 @@ rule write_report:
         ],
         detail=[file for file in plan.detail_files() if "/export_detail/" in file],
         animated=plan.animated_photos,
+        captures=plan.capture_results,
         people=[
             file
             for name in plan.people

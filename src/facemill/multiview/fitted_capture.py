@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -143,12 +143,12 @@ def read_fitted(
     )
 
 
-def read_scan(paths: Sequence[str | Path]) -> CaptureScan:
-    """The scan of a capture: `paths` names one file, or none. A file that cannot be read is `bad_scan`."""
-    if not paths:
+def read_scan(path: str | Path | None) -> CaptureScan:
+    """The scan of a capture, or none. A file that cannot be read is `bad_scan`."""
+    if path is None:
         return CaptureScan(None, "no_scan", "the capture has no scan")
     try:
-        return CaptureScan(read_mesh(paths[0]))
+        return CaptureScan(read_mesh(path))
     except FormatError as error:
         logger.warning("%s", error)
         return CaptureScan(None, "bad_scan", error.sentence)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from facemill.report.capture_inputs import CaptureResults
 from facemill.report.detail_inputs import DetailSetResults
 from facemill.report.evaluation_inputs import Evaluations
 from facemill.report.people_inputs import PeopleSetResults
@@ -49,6 +50,7 @@ class ReportInputs:
         trainings: of the run's networks.
         people: sets of people, of whom each was made of several photos.
         detail: photo sets whose faces got a detail layer.
+        captures: heads that were captured from several sides.
     """
 
     run: str
@@ -59,6 +61,7 @@ class ReportInputs:
     trainings: tuple[Training, ...] = ()
     people: tuple[PeopleSetResults, ...] = ()
     detail: tuple[DetailSetResults, ...] = ()
+    captures: tuple[CaptureResults, ...] = ()
 
 
 def read_inputs(
@@ -72,6 +75,7 @@ def read_inputs(
     trainings: tuple[Training, ...] = (),
     people: tuple[PeopleSetResults, ...] = (),
     detail: tuple[DetailSetResults, ...] = (),
+    captures: tuple[CaptureResults, ...] = (),
 ) -> ReportInputs:
     """Read what the stages wrote.
 
@@ -81,7 +85,7 @@ def read_inputs(
         faces: photos/<set>/faces.csv of each set; the name of the set is that of its folder.
         coarse: coarse/<set>/export_coarse/<shard>.parquet; none for sets that were not exported.
         evaluations: of `read_evaluations`. trainings: of `read_trainings`.
-        people: of `read_people`. detail: of `read_detail`.
+        people: of `read_people`. detail: of `read_detail`. captures: of `read_captures`.
     Raises:
         FormatError: a table is missing, damaged, of an unknown set or lacks a column.
     """
@@ -96,7 +100,7 @@ def read_inputs(
         exported[name].append(_checked(read_table(path), path, ("photo", "status", "reason", "folder")))
     sets = tuple(_photo_set(name, table, exported[name]) for name, table in photos.items())
     return ReportInputs(
-        run, sets, read_times(benchmarks), configuration, evaluations, trainings, people, detail
+        run, sets, read_times(benchmarks), configuration, evaluations, trainings, people, detail, captures
     )
 
 

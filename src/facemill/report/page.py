@@ -12,6 +12,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
+from facemill.report.capture_section import captures_section
 from facemill.report.detail_section import detail_section
 from facemill.report.evaluation_section import evaluation_section
 from facemill.report.face_section import faces_section
@@ -40,6 +41,7 @@ SECTIONS: tuple[SectionMaker, ...] = (
     faces_section,
     detail_section,
     people_section,
+    captures_section,
     training_section,
     photos_section,
     times_section,

@@ -61,10 +61,11 @@ class Page:
 def summary_section(page: Page) -> Section | None:
     """How many photos became faces, how well, and what became of the others.
 
-    None for a run that evaluates or trains without photos of its own.
+    None for a run that evaluates, trains or fits captures without photos of its own.
     """
     sets = page.inputs.sets
-    if not sets and (page.inputs.evaluations.results or page.inputs.trainings):
+    inputs = page.inputs
+    if not sets and (inputs.evaluations.results or inputs.trainings or inputs.captures):
         return None
     total = sum(len(one.photos) for one in sets)
     faces = sum(int((one.photos["status"] == OK).sum()) for one in sets)

@@ -11,7 +11,10 @@ class ReportSettings(Settings):
     title: str = Field("", description="heading of the page; empty: the name of the run")
     max_faces: int = Field(60, ge=0, description="faces shown, spread over the sets; the rest are counted")
     max_people: int = Field(20, ge=0, description="people shown, spread over the sets of people")
-    max_rows: int = Field(500, ge=0, description="rows of each table of photos; the rest are counted")
+    max_captures: int = Field(20, ge=0, description="captures shown; the table has more of them")
+    max_rows: int = Field(
+        500, ge=0, description="rows of each table of photos or captures; the rest are counted"
+    )
     picture_side: int = Field(360, ge=64, le=1024, description="longer side of an embedded picture, px")
     strip_width: int = Field(1200, ge=128, le=4096, description="width of the turned views, px")
     picture_quality: int = Field(85, ge=50, le=100, description="JPEG quality of embedded pictures")

@@ -17,7 +17,7 @@ from facemill.runtime.errors import FormatError
 from facemill.runtime.files import load_arrays
 from unit.multiview.map_toys import SHIFT, SIZE, TURN, YAWS, make_capture
 
-NO_SCAN = read_scan([])
+NO_SCAN = read_scan(None)
 
 
 @pytest.fixture(scope="module")
@@ -229,3 +229,12 @@ def test_a_refused_capture_hands_its_reason_on(tmp_path):
 def test_a_mesh_of_another_model_is_named(toy, head_model):
     with pytest.raises(FormatError, match=r"person\.npz was fitted with another model"):
         read_fitted("toy", *toy.files(), head_model)
+
+
+def test_a_scan_that_cannot_be_read_is_a_reason_not_an_end(toy, tmp_path, caplog):
+    path = tmp_path / "scan.ply"
+    path.write_text("no mesh")
+    scan = read_scan(path)
+    assert scan.mesh is None and scan.status == "bad_scan" and str(path) in scan.reason
+    assert toy.read().problem(scan)[0] == "bad_scan" and toy.read("lost").problem(scan)[0] == "no_face"
+    assert build_uv_maps(toy.read(), toy.model.topology, scan, UvMapSettings(size=256)).displacement is None

@@ -1,0 +1,79 @@
+"""What the report shows of captures: what became of each, its folder, and how far it is from its scan."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from facemill.runtime.errors import FormatError
+
+TABLE, EVALUATION = "captures.csv", "result.json"
+COLUMNS = ("capture", "person", "status", "reason", "views", "views_used")
+
+
+@dataclass(frozen=True)
+class CaptureResults:
+    """One capture.
+
+    Attributes:
+        name: of the capture.
+        row: its row of captures.csv, all values text.
+        folder: with the files of `export_base_mesh` and `build_uv_maps`.
+        evaluation: what `evaluate_base_mesh` wrote; None without a scan.
+    """
+
+    name: str
+    row: Mapping[str, str]
+    folder: Path
+    evaluation: Mapping[str, Any] | None = None
+
+
+def read_captures(files: Iterable[str | Path]) -> tuple[CaptureResults, ...]:
+    """Read what a run made of its captures.
+
+    Args:
+        files: multiview/captures.csv, <capture>/evaluate_base_mesh/result.json, and others, which are left;
+            none for a run without captures.
+
+    Raises:
+        FormatError: a file is missing or damaged, or the table lacks a column.
+    """
+    paths = [Path(path) for path in files]
+    measured = {path.parent.parent.name: _json(path) for path in paths if path.name == EVALUATION}
+    return tuple(
+        CaptureResults(row["capture"], row, path.parent / row["capture"], measured.get(row["capture"]))
+        for path in paths
+        if path.name == TABLE
+        for row in _rows(path)
+    )
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise FormatError(
+            f"{path} cannot be read", "a CSV table of captures", str(error), "make it again"
+        ) from error
+    missing = [name for name in COLUMNS if name not in table]
+    if missing:
+        raise FormatError(
+            f"{path} lacks the columns {', '.join(missing)}",
+            ", ".join(COLUMNS),
+            ", ".join(table.columns),
+            "make it again",
+        )
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+
+
+def _json(path: Path) -> Mapping[str, Any]:
+    try:
+        content: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError) as error:
+        raise FormatError(f"{path} cannot be read", "JSON", str(error), "make it again") from error
+    return content
