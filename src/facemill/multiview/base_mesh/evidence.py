@@ -34,10 +34,21 @@ NOT_SOUGHT = (
 
 @dataclass(frozen=True)
 class CaptureViews:
-    """The views of a capture that are looked at, and their grey pictures (H, W) float32 0..1."""
+    """The views of a capture that are looked at.
+
+    pictures: grey, (H, W) float32 0..1. colours: (H, W, 3) uint8 of the same views, maybe smaller, for
+    outlines; none: no outlines are sought.
+    """
 
     cameras: Pinholes
     pictures: list[NDArray[np.float32]]
+    colours: tuple[NDArray[np.uint8], ...] = ()
+
+    def without(self, view: int) -> CaptureViews:
+        """All views but one."""
+        keep = [number for number in range(len(self.pictures)) if number != view]
+        colours = tuple(self.colours[number] for number in keep) if self.colours else ()
+        return CaptureViews(self.cameras[keep], [self.pictures[number] for number in keep], colours)
 
 
 @dataclass(frozen=True)
@@ -54,6 +65,18 @@ class Evidence:
     weight: FloatArray
     views: NDArray[np.int64]
     tried: int
+
+
+def joined(first: Evidence, second: Evidence) -> Evidence:
+    """Both together; how many were sought is told of the first."""
+    return Evidence(
+        np.concatenate([first.ids, second.ids]),
+        np.concatenate([first.shift, second.shift]),
+        np.concatenate([first.normals, second.normals]),
+        np.concatenate([first.weight, second.weight]),
+        np.concatenate([first.views, second.views]),
+        first.tried,
+    )
 
 
 def sought_vertices(topology: Topology) -> NDArray[np.bool_]:

@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from facemill.formats.base_meshes import BaseMesh
 from facemill.formats.captures import OK, Capture, PreparedView, picture_file, read_capture_file
+from facemill.geometry.image import resize
 from facemill.multiview.base_mesh.deviation import vertex_deviations
 from facemill.multiview.base_mesh.evidence import CaptureViews
 from facemill.multiview.base_mesh.face_model import ExpressionUnknowns, FaceModel
@@ -27,6 +29,7 @@ from facemill.multiview.view_geometry import FloatArray, Pinholes
 from facemill.runtime.files import load_arrays
 
 LEAST_LANDMARKS = 20  # of the inner 51, as in triangulate_landmarks
+OUTLINE_SIDE = 432  # px of the pictures in which outlines are sought
 MOVED = "moved"
 MOST_DROPPED = 6  # views that may be dropped one after the other
 
@@ -87,7 +90,7 @@ def fit_base_mesh(
     reports: dict[str, dict[str, Any]] = {}
     inputs: list[_Input] = []
     for place in files:
-        found = _read(place)
+        found = _read(place, settings)
         if isinstance(found, _Input):
             inputs.append(found)
         else:
@@ -111,7 +114,7 @@ def fit_base_mesh(
     return meshes, reports
 
 
-def _read(files: CaptureFiles) -> _Input | dict[str, Any]:
+def _read(files: CaptureFiles, settings: FitBaseMeshSettings) -> _Input | dict[str, Any]:
     """One capture's files, or the report of a capture that cannot be fitted."""
     capture = read_capture_file(files.capture)
     told = json.loads(files.report.read_text(encoding="utf-8"))
@@ -133,23 +136,36 @@ def _read(files: CaptureFiles) -> _Input | dict[str, Any]:
         reason = f"{files.report}: {count} inner landmarks were found; {LEAST_LANDMARKS} are needed"
         return {"status": "too_few_landmarks", "reason": reason, "views": told["views"]}
     views = [view for view in capture.used if named[view.name]["status"] != MOVED]
-    pictures = [_grey(picture_file(files.capture, view), view) for view in views]
+    photos = [_picture(picture_file(files.capture, view)) for view in views]
+    grey = [_grey(photo, view) for photo, view in zip(photos, views, strict=True)]
+    colours = tuple(_small(photo) for photo in photos) if settings.outlines else ()
     return _Input(
         files.name,
         capture,
         landmarks,
-        CaptureViews(Pinholes.of_views(views), pictures),
+        CaptureViews(Pinholes.of_views(views), grey, colours),
         views,
         [str(name) for name in arrays["view"][use]],
         named,
     )
 
 
-def _grey(path: Path, view: PreparedView) -> np.ndarray:
-    """The mean of the channels after the view's gains, (H, W) float32 0..1."""
+def _picture(path: Path) -> NDArray[np.uint8]:
+    """(H, W, 3) RGB."""
     with Image.open(path) as image:
-        pixels = np.asarray(image.convert("RGB"))
+        return np.asarray(image.convert("RGB"))
+
+
+def _grey(pixels: NDArray[np.uint8], view: PreparedView) -> NDArray[np.float32]:
+    """The mean of the channels after the view's gains, (H, W) 0..1."""
     return pixels @ (np.array(view.gains, np.float32) / np.float32(3 * 255))
+
+
+def _small(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Not more than OUTLINE_SIDE pixels on its longer side."""
+    scale = min(1.0, OUTLINE_SIDE / max(pixels.shape[:2]))
+    size = (max(2, round(pixels.shape[0] * scale)), max(2, round(pixels.shape[1] * scale)))
+    return resize(pixels, size, "bilinear").image
 
 
 def _refined(
@@ -196,8 +212,7 @@ def _dropped(fit: SurfaceFit, inputs: list[_Input], state: PersonState, patch: f
         )
         for worst in strange_views(agreement):
             view = one.views.pop(worst)
-            one.photos.pictures.pop(worst)
-            one.photos = CaptureViews(Pinholes.of_views(one.views), one.photos.pictures)
+            one.photos = one.photos.without(worst)
             one.told[view.name] = {
                 **one.told[view.name],
                 "status": MOVED,
@@ -241,6 +256,7 @@ def _report(
 ) -> dict[str, Any]:
     residuals = dict(zip(one.seen, fit.residuals(one.landmarks, state, number), strict=True))
     evidence = None if one.surface is None else one.surface.evidence
+    outlines = 0 if evidence is None else int((evidence.views == 1).sum())
     views = [
         {
             "name": view.name,
@@ -260,7 +276,8 @@ def _report(
         "landmark_residual_px": float(np.median([*residuals.values()])),
         "image_evidence": {
             "sought": 0 if evidence is None else evidence.tried,
-            "found": 0 if evidence is None else len(evidence.ids),
+            "found": 0 if evidence is None else len(evidence.ids) - outlines,
+            "outlines": outlines,
         },
         "deviation_mm": float(np.median(mesh.deviation)),
     }

@@ -62,6 +62,10 @@ class FitBaseMeshSettings(Settings):
         ),
         description="Searches for photo-consistency, from coarse to fine.",
     )
+    outlines: bool = Field(
+        default=True,
+        description="Seek the outline of the skin in each view, between its colours and the background's.",
+    )
     most_views: int = Field(
         default=5, ge=2, le=16, description="Views that are compared at a point: those that face it most."
     )

@@ -32,6 +32,21 @@ class Placed:
         """Head frame (N, 3) -> world."""
         return self.scale * (points @ self.rotation.T) + self.translation
 
+    def moved(self, step: FloatArray) -> Placed:
+        """After a step (POSE + S,): turned about the head's origin, shifted, scaled, with more expression."""
+        turn = matrix_from_axis_angle(torch.from_numpy(step[:3].copy())).numpy()
+        return replace(
+            self,
+            rotation=turn @ self.rotation,
+            translation=self.translation + step[3:6],
+            scale=float(self.scale * np.exp(step[6])),
+            expression=self.expression + step[POSE:],
+        )
+
+    def bounded(self, lower: float, upper: float) -> Placed:
+        """With the expression's unknowns between two bounds."""
+        return replace(self, expression=np.clip(self.expression, lower, upper))
+
 
 @dataclass(frozen=True)
 class PersonState:
@@ -150,7 +165,7 @@ def stepped(
     solved[free] = linalg.cho_solve(factor, vector[free])
     covariance[np.ix_(free, free)] = linalg.cho_solve(factor, np.eye(len(part_matrix)))
     moved = [
-        _moved(placed, solved[own_unknowns(state, number)], prior)
+        placed.moved(solved[own_unknowns(state, number)]).bounded(prior.lower, prior.upper)
         for number, placed in enumerate(state.captures)
     ]
     return replace(state, identity=state.identity + solved[shared], captures=tuple(moved)), covariance
@@ -168,16 +183,4 @@ def _columns(capture: int, identities: int, own: int) -> np.ndarray:
     begin = identities + own * capture
     return np.concatenate(
         [np.arange(begin, begin + POSE), np.arange(identities), np.arange(begin + POSE, begin + own)]
-    )
-
-
-def _moved(placed: Placed, step: FloatArray, prior: Prior) -> Placed:
-    turn = matrix_from_axis_angle(torch.from_numpy(step[:3].copy())).numpy()
-    expression = np.clip(placed.expression + step[POSE:], prior.lower, prior.upper)
-    return replace(
-        placed,
-        rotation=turn @ placed.rotation,
-        translation=placed.translation + step[3:6],
-        scale=float(placed.scale * np.exp(step[6])),
-        expression=expression,
     )

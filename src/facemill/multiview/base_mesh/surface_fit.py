@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from facemill.multiview.base_mesh.evidence import CaptureViews, Evidence, SurfaceSearch
+from facemill.multiview.base_mesh.evidence import CaptureViews, Evidence, SurfaceSearch, joined
 from facemill.multiview.base_mesh.landmark_fit import CaptureLandmarks, LandmarkFit
+from facemill.multiview.base_mesh.outline import OutlineSearch
 from facemill.multiview.base_mesh.settings import FitBaseMeshSettings, MatchPass
 from facemill.multiview.base_mesh.smooth_offset import SmoothOffset
 from facemill.multiview.base_mesh.state import (
@@ -59,6 +60,7 @@ class SurfaceFit:
         self.model = landmarks.model
         topology = self.model.topology
         self.search = SurfaceSearch(topology, settings.most_views, settings.least_score, threads)
+        self.outlines = OutlineSearch(topology, self.search.sought, threads)
         self.moving = self.search.sought.copy()
         for name in ALSO_MOVING:
             if name in topology.regions:
@@ -80,8 +82,13 @@ class SurfaceFit:
         surfaces = []
         for number, seen in enumerate(views):
             vertices = state.world(self.model, number)
-            found = self.search.search(seen, vertices, state.captures[number].scale, one)
-            step = (found.shift * state.captures[number].scale)[:, None] * found.normals
+            unit = state.captures[number].scale
+            found = self.search.search(seen, vertices, unit, one)
+            if seen.colours:
+                normals = self.search.normals(vertices)
+                outlines = self.outlines.search(seen, vertices, normals, unit, one.reach)
+                found = joined(found, outlines)
+            step = (found.shift * unit)[:, None] * found.normals
             surfaces.append(Surface(found, vertices[found.ids] + step))
         nothing = np.zeros((self.model.vertex_count, 3))
         bare = tuple(replace(placed, offset=nothing) for placed in state.captures)
