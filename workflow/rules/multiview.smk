@@ -5,6 +5,7 @@
 rule calibrate_capture:
     input:
         manifest=f"{RESULTS}/multiview/plan/{{capture}}.json",
+        model=rules.prepare_model.output.model,
     output:
         cameras=f"{RESULTS}/multiview/{{capture}}/calibrate_capture/cameras.json",
         report=f"{RESULTS}/multiview/{{capture}}/calibrate_capture/report.json",
@@ -20,6 +21,9 @@ rule calibrate_capture:
         runtime=240,
     params:
         settings=plan.stage("calibrate_capture"),
+        faces=plan.stage("detect_faces"),
+        landmarks=plan.stage("detect_landmarks"),
+        views=plan.stage("triangulate_landmarks"),
         code=plan.code("calibrate_capture"),
     message:
         "find the cameras of {wildcards.capture}"

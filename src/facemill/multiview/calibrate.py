@@ -21,11 +21,13 @@ from facemill.geometry.camera import Camera
 from facemill.geometry.image import resize, resizing
 from facemill.multiview.capture_plan import PlannedCapture, photo_files
 from facemill.multiview.capture_settings import CalibrateCaptureSettings
+from facemill.multiview.face_start import FaceStart, find_faces
 from facemill.multiview.photo_frames import UNREADABLE
 from facemill.multiview.prepare import NO_CAMERAS, TOO_FEW_VIEWS, Readers
 from facemill.multiview.structure import (
     IMAGES,
     CameraGroup,
+    Faces,
     Residuals,
     find_features,
     map_pictures,
@@ -75,13 +77,19 @@ class Calibration:
 
 
 def calibrate_capture(
-    planned: PlannedCapture, readers: Readers, settings: CalibrateCaptureSettings
+    planned: PlannedCapture,
+    readers: Readers,
+    settings: CalibrateCaptureSettings,
+    start: FaceStart | None = None,
 ) -> Calibration:
     """Find the cameras of all photos of a capture, in a world of unknown unit.
 
     Photos are searched for points that stay in place while the camera moves (COLMAP). A photo that cannot be
     read or that shares too few points with the others is a view with a reason; a capture whose photos do not
     hang together at all has status `no_cameras`.
+
+    Args:
+        start: finds faces, whose poses are where the search starts; None: it starts from two photos.
     """
     quiet()
     photos = [Path(planned.folder, name) for name in photo_files(Path(planned.folder), readers.suffixes)]
@@ -94,7 +102,12 @@ def calibrate_capture(
             return Calibration(Rig(tuple(lost), None, TOO_FEW_VIEWS, reason), {}, 0)
         groups = camera_groups(staged, settings.shared_camera)
         find_features(folder, groups, settings)
-        model = map_pictures(folder, groups, settings)
+        faces = None
+        if start is not None:
+            names = [f"{photo.name}.png" for photo in staged]
+            faces = Faces(find_faces(folder / IMAGES, names, start), start.points)
+            logger.info("%d of %d photos show a face", len(faces.seen), len(staged))
+        model = map_pictures(folder, groups, settings, faces)
         if model is None:
             return Calibration(
                 Rig((*_unregistered(staged, []), *lost), None, NO_CAMERAS, _apart(planned)), {}, 0

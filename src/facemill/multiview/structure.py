@@ -13,10 +13,12 @@ import numpy as np
 import pycolmap
 
 from facemill.multiview.capture_settings import CalibrateCaptureSettings
+from facemill.multiview.face_start import SeenFace, model_from_faces
 
 IMAGES, DATABASE, SPARSE = "images", "features.db", "sparse"
 LENS_LIMIT = 30.0
 """Of lens terms. With a long lens (10 degrees) they mean little at first, and pass COLMAP's limit of 1."""
+LEAST_FACES = 3  # from which mapping starts
 LEAST_MATCHES = 15  # of two pictures, as COLMAP has it
 EASIER = {"init_min_num_inliers": 30, "init_min_tri_angle": 4.0, "abs_pose_min_num_inliers": 12}
 """Of the mapper, for a second attempt: few photos, little texture, small steps between them."""
@@ -73,10 +75,21 @@ def find_features(folder: Path, groups: Sequence[CameraGroup], settings: Calibra
     pycolmap.match_exhaustive(folder / DATABASE, matching_options=matching, verification_options=verification)
 
 
+@dataclass(frozen=True)
+class Faces:
+    """Faces of the pictures by file name, and a mean face (68, 3), mm: where mapping can start."""
+
+    seen: Mapping[str, SeenFace]
+    points: np.ndarray
+
+
 def map_pictures(
-    folder: Path, groups: Sequence[CameraGroup], settings: CalibrateCaptureSettings
+    folder: Path,
+    groups: Sequence[CameraGroup],
+    settings: CalibrateCaptureSettings,
+    faces: Faces | None = None,
 ) -> Any | None:
-    """The largest model that COLMAP's incremental mapping finds, or None.
+    """The largest model that COLMAP finds, or None: from the poses of the faces, else from two pictures.
 
     Where all focal lengths are known, they are kept while pictures are added, because a small arc around a
     head hardly fixes them (a flatter head and a shorter lens make the same pictures); afterwards they may
@@ -86,23 +99,49 @@ def map_pictures(
     best = None
     count = _connected(folder / DATABASE)
     known = all(group.focal is not None for group in groups)
-    attempts = [(keep, easier) for keep in ((True, False) if known else (False,)) for easier in ({}, EASIER)]
-    for attempt, (keep, easier) in enumerate(attempts):
+    can_pose = faces is not None and len(faces.seen) >= LEAST_FACES
+    attempts: list[tuple[bool, bool, Mapping[str, float]]] = []
+    for keep in [True, False] if known else [False]:
+        attempts += [(keep, True, {})] * can_pose + [(keep, False, {}), (keep, False, EASIER)]
+    for attempt, (keep, posed, easier) in enumerate(attempts):
         output = folder / f"{SPARSE}{attempt}"
         output.mkdir()
-        options = _mapping(settings, keep, easier)
-        for model in pycolmap.incremental_mapping(
-            folder / DATABASE, folder / IMAGES, output, options=options
-        ).values():
+        for model in _models(folder, output, settings, keep, easier, faces if posed else None):
             if best is None or model.num_reg_images() > best.num_reg_images():
                 best = _released(model, settings.focal_trust) if keep else model
         registered = 0 if best is None else best.num_reg_images()
         logger.info(
-            "attempt %d, focal lengths kept %s: %d of %d registered", attempt, keep, registered, count
+            "attempt %d (focal lengths kept: %s, from faces: %s): %d of %d registered",
+            *(attempt, keep, posed, registered, count),
         )
         if registered >= count:
             break
     return best
+
+
+def _models(
+    folder: Path,
+    output: Path,
+    settings: CalibrateCaptureSettings,
+    keep: bool,
+    easier: Mapping[str, float],
+    faces: Faces | None,
+) -> list[Any]:
+    """Models of one attempt. From faces: theirs, to which the pictures without a face are added."""
+    start = ""
+    if faces is not None:
+        options = _mapping(settings, keep, easier)
+        model = model_from_faces(folder / DATABASE, folder / IMAGES, faces.seen, faces.points, options)
+        if model is None:
+            return []
+        start = str(folder / f"start{output.name}")
+        Path(start).mkdir()
+        model.write(start)
+    options = _mapping(settings, keep, easier)
+    found = pycolmap.incremental_mapping(
+        folder / DATABASE, folder / IMAGES, output, options=options, input_path=start
+    )
+    return list(found.values())
 
 
 def _connected(database: Path) -> int:
