@@ -28,7 +28,7 @@ from facemill.evaluation.settings import (
     NowSettings,
     ScanSettings,
 )
-from facemill.models.conversion.settings import Bfm09Settings, IctFaceKitSettings
+from facemill.models.conversion.settings import Bfm09Settings, FacescapeModelSettings, IctFaceKitSettings
 from facemill.models.head_builder.settings import HeadSettings
 from facemill.multiview.base_mesh.settings import FitBaseMeshSettings
 from facemill.multiview.capture_settings import (
@@ -70,9 +70,9 @@ class Configuration(BaseModel):
 
     run: Name = Field("demo", description="name of the run: results go to results/<run>/")
     seed: int = Field(0, ge=0, description="added to the seeds of the rules: another one changes every draw")
-    model: Literal["head", "bfm09", "ict_facekit"] = Field(
+    model: Literal["head", "bfm09", "ict_facekit", "facescape"] = Field(
         "head",
-        description="morphable model: head (embedded), bfm09 or ict_facekit (files of yours, see resources/)",
+        description="morphable model: head (embedded), or of your files: bfm09, ict_facekit, facescape",
     )
     device: str = Field(
         "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:<n>"
@@ -95,6 +95,7 @@ class Configuration(BaseModel):
     build_head_model: HeadSettings = HeadSettings()
     convert_bfm09: Bfm09Settings = Bfm09Settings()
     convert_ict_facekit: IctFaceKitSettings = IctFaceKitSettings()
+    convert_facescape: FacescapeModelSettings = FacescapeModelSettings()
     index_photos: IndexSettings = IndexSettings()
     detect_faces: DetectSettings = DetectSettings()
     align_faces: AlignSettings = AlignSettings()

@@ -83,6 +83,32 @@ rule convert_ict_facekit:
         "../../scripts/convert_ict_facekit.py"
 
 
+rule convert_facescape:
+    input:
+        head=ROOT / "resources" / "models" / "head.npz",
+        files=plan.model_files("facescape"),
+    output:
+        model=f"{RESULTS}/convert_facescape/model.npz",
+    log:
+        f"{RESULTS}/logs/convert_facescape.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/convert_facescape/model.tsv"
+    priority: 100
+    conda:
+        "../../envs/convert_facescape.yaml"
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=30,
+    params:
+        folder=plan.model_folder("facescape"),
+        code=plan.code("convert_facescape"),
+    message:
+        "check and convert FaceScape's bilinear model"
+    script:
+        "../../scripts/convert_facescape.py"
+
+
 rule prepare_model:
     input:
         source=plan.model_source,

@@ -16,6 +16,15 @@ class Bfm09Settings(Settings):
     )
 
 
+class FacescapeModelSettings(Settings):
+    """Settings of the rule `convert_facescape`."""
+
+    folder: str = Field(
+        "resources/licensed/facescape",
+        description="folder of core_847_50_52.npy, factor_847_50_52.json and 1_neutral.obj (FaceScape)",
+    )
+
+
 class IctFaceKitSettings(Settings):
     """Settings of the rule `convert_ict_facekit`."""
 
