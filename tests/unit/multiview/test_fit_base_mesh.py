@@ -289,6 +289,20 @@ def test_a_capture_that_cannot_go_on_does_not_stop_the_others(tmp_path):
     json.dumps(told, allow_nan=False)
 
 
+def test_landmarks_of_no_face_are_refused(tmp_path):
+    rig = make_rig(4)
+    good = prepared(tmp_path / "a", rig)
+    wrong = prepared(tmp_path / "b", rig)
+    arrays = dict(np.load(wrong[1]))
+    order = np.r_[:17, np.random.default_rng(0).permutation(np.arange(17, 68))]
+    for name, axis in (("points", 0), ("covariance", 0), ("inliers", 0), ("detections", 1)):
+        arrays[name] = np.take(arrays[name], order, axis=axis)
+    np.savez(wrong[1], **arrays)
+    meshes, reports = run([wrong, good], names=["wrong", "good"])
+    assert reports["wrong"]["status"] == "fit_failed" and "not those of a face" in reports["wrong"]["reason"]
+    assert [mesh.capture for mesh in meshes] == ["good"] and distance(meshes[0], rig) < 0.5
+
+
 def test_unknown_unit_and_bilinear_model_through_the_rule(tmp_path):
     rig = make_rig(5, unit=0.02)
     paths = [prepared(tmp_path / "a", rig, unit_mm=None, unit_source="unknown")]

@@ -30,6 +30,7 @@ from facemill.runtime.files import load_arrays
 
 LEAST_LANDMARKS = 20  # of the inner 51, as in triangulate_landmarks
 OUTLINE_SIDE = 432  # px of the pictures in which outlines are sought
+LARGEST_MISFIT = 0.08  # of the face's extent; good fits stay below 0.03
 MOVED = "moved"
 MOST_DROPPED = 6  # views that may be dropped one after the other
 
@@ -97,13 +98,21 @@ def fit_base_mesh(
             reports[place.name] = found
     if not inputs:
         return [], reports
-    captures = [one.landmarks for one in inputs]
-    prior = Prior(
-        space.deviation, space.lower, space.upper, tuple(capture.known_scale for capture in captures)
-    )
-    state, covariance = landmark_fit.fit(captures, landmark_fit.start(captures), prior)
-    for one, residual in zip(inputs, _median_residuals(landmark_fit, inputs, state), strict=True):
-        logger.info("%s: landmarks fitted, residual %.1f px", one.name, residual)
+    prior, state, covariance = _landmark_fit(landmark_fit, inputs, space)
+    strangers = [n for n, one in enumerate(inputs) if _misfit(landmark_fit, one, state, n) > LARGEST_MISFIT]
+    if strangers:
+        for number in strangers:
+            one, misfit = inputs[number], _misfit(landmark_fit, inputs[number], state, number)
+            reports[one.name] = {
+                "status": "fit_failed",
+                "reason": f"the landmarks lie {misfit:.0%} of the face's extent from the fitted model's "
+                f"(more than {LARGEST_MISFIT:.0%}): they are not those of a face the model can show",
+                "views": list(one.told.values()),
+            }
+        inputs = [one for number, one in enumerate(inputs) if number not in strangers]
+        if not inputs:
+            return [], reports
+        prior, state, covariance = _landmark_fit(landmark_fit, inputs, space)
     if settings.image_evidence:
         surface_fit = SurfaceFit(landmark_fit, settings, threads)
         state, covariance = _refined(surface_fit, inputs, state, prior, covariance, settings)
@@ -296,8 +305,20 @@ def _unit(one: _Input, number: int, state: PersonState, covariance: FloatArray) 
     return {"millimetres": 1 / state.captures[number].scale, "deviation": deviation, "source": "model"}
 
 
-def _median_residuals(fit: LandmarkFit, inputs: list[_Input], state: PersonState) -> list[float]:
-    return [float(np.median(fit.residuals(one.landmarks, state, n))) for n, one in enumerate(inputs)]
+def _landmark_fit(
+    fit: LandmarkFit, inputs: list[_Input], space: ExpressionUnknowns
+) -> tuple[Prior, PersonState, FloatArray]:
+    captures = [one.landmarks for one in inputs]
+    known = tuple(capture.known_scale for capture in captures)
+    prior = Prior(space.deviation, space.lower, space.upper, known)
+    state, covariance = fit.fit(captures, fit.start(captures), prior)
+    return prior, state, covariance
+
+
+def _misfit(fit: LandmarkFit, one: _Input, state: PersonState, number: int) -> float:
+    """Median over the views of the landmarks' residual, share of the face's extent."""
+    sides = np.nanmax(one.landmarks.detections, axis=1) - np.nanmin(one.landmarks.detections, axis=1)
+    return float(np.median(fit.residuals(one.landmarks, state, number) / np.sqrt(sides.prod(axis=1))))
 
 
 def _number(value: float | None) -> float | None:

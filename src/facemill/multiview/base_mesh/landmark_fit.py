@@ -143,6 +143,7 @@ class LandmarkFit:
         millimetres = np.take_along_axis(depth, rows, axis=1) / focal / placed.scale
         at = np.take_along_axis(pixels, rows[..., None], axis=1)
         error = ((capture.detections[:, :JAW_COUNT] - at) * direction).sum(-1) * millimetres
+        error[:, self.ids[:JAW_COUNT] < 0] = np.nan
         noise = self.settings.contour_noise * np.sqrt(views)
         jacobian = []
         for view in range(views):
