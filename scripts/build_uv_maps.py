@@ -3,7 +3,7 @@
 input: capture (prepare_capture/capture.json), arrays and report (fit_base_mesh/<person>.npz, .json), model,
     scan (list: what the scan comes from, or none)
 output: maps (uv_maps.npz), picture (uv_maps.png)
-params: settings, model_name, scan (mesh file of the capture, or None)
+params: settings, model_name, scan (mesh file of the capture, or empty)
 wildcards: capture
 """
 

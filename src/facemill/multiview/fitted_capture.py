@@ -145,7 +145,7 @@ def read_fitted(
 
 def read_scan(path: str | Path | None) -> CaptureScan:
     """The scan of a capture, or none. A file that cannot be read is `bad_scan`."""
-    if path is None:
+    if not path:
         return CaptureScan(None, "no_scan", "the capture has no scan")
     try:
         return CaptureScan(read_mesh(path))

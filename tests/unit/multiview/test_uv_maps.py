@@ -238,3 +238,4 @@ def test_a_scan_that_cannot_be_read_is_a_reason_not_an_end(toy, tmp_path, caplog
     assert scan.mesh is None and scan.status == "bad_scan" and str(path) in scan.reason
     assert toy.read().problem(scan)[0] == "bad_scan" and toy.read("lost").problem(scan)[0] == "no_face"
     assert build_uv_maps(toy.read(), toy.model.topology, scan, UvMapSettings(size=256)).displacement is None
+    assert read_scan("").status == read_scan(None).status == "no_scan"
