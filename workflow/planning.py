@@ -5,7 +5,7 @@ lists a photo folder, and it leaves a plan that the others read.
 """
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -52,6 +52,11 @@ def open_plan(root: Path, given: Mapping[str, Any], files: Iterable[Any], may_li
     except FacemillError as error:
         sys.exit(f"{type(error).__name__}: {error}")
     return plan
+
+
+def grown(amount: int) -> Callable[[Any, int], int]:
+    """Memory (MB) or run time (minutes) of a job: more at each retry, which profiles of clusters ask for."""
+    return lambda wildcards, attempt: amount * attempt
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ rule reconstruct_coarse:
         "../../envs/reconstruct_coarse.yaml"
     threads: 1
     resources:
-        mem_mb=6000,
-        runtime=240,
+        mem_mb=grown(6000),
+        runtime=grown(240),
         gpu=plan.gpus,
     params:
         settings=plan.stage_with_weights("reconstruct_coarse", "network"),
@@ -51,8 +51,8 @@ rule export_coarse:
         "../../envs/export_coarse.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=grown(4000),
+        runtime=grown(120),
     params:
         settings=plan.stage("export_coarse"),
         photo_folder=lambda wildcards: plan.photo_folder(wildcards),
@@ -112,8 +112,8 @@ rule export_photo:
         "../../envs/export_photo.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=grown(4000),
+        runtime=grown(30),
     params:
         settings=plan.stage("export_coarse"),
         photo_folder=lambda wildcards: plan.photo_folder(wildcards),
@@ -140,8 +140,8 @@ rule convert_identity_network:
         "../../envs/convert_identity_network.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grown(2000),
+        runtime=grown(10),
     params:
         code=plan.code("convert_identity_network"),
     message:
@@ -167,8 +167,8 @@ rule pack_training:
         "../../envs/pack_training.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grown(4000),
+        runtime=grown(60),
     params:
         settings=plan.stage("pack_training"),
         masks=lambda wildcards, input: input.get("masks", f"{input.crops}/labels"),
@@ -201,8 +201,8 @@ rule train_coarse:
         "../../envs/train_coarse.yaml"
     threads: plan.settings.train_coarse.processes
     resources:
-        mem_mb=8000,
-        runtime=7200,
+        mem_mb=grown(8000),
+        runtime=grown(7200),
         gpu=plan.gpus * plan.settings.train_coarse.processes,
     params:
         settings=plan.stage_with_weights("train_coarse", "start", "identity_network"),

@@ -19,8 +19,8 @@ rule pack_detail:
         "../../envs/pack_detail.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=120,
+        mem_mb=grown(3000),
+        runtime=grown(120),
     params:
         settings=plan.stage("pack_detail"),
         crops_folder=lambda wildcards: plan.crops_folder(wildcards),
@@ -54,8 +54,8 @@ rule train_detail:
         "../../envs/train_detail.yaml"
     threads: plan.settings.train_detail.processes
     resources:
-        mem_mb=8000,
-        runtime=7200,
+        mem_mb=grown(8000),
+        runtime=grown(7200),
         gpu=plan.gpus * plan.settings.train_detail.processes,
     params:
         settings=plan.stage_with_weights("train_detail", "start"),
@@ -88,8 +88,8 @@ rule reconstruct_detail:
         "../../envs/reconstruct_detail.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=240,
+        mem_mb=grown(3000),
+        runtime=grown(240),
         gpu=plan.gpus,
     params:
         settings=plan.stage_with_weights("reconstruct_detail", "network"),
@@ -121,8 +121,8 @@ rule export_detail:
         "../../envs/export_detail.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=grown(4000),
+        runtime=grown(240),
     params:
         settings=plan.stage("export_detail"),
         photo_folder=lambda wildcards: plan.photo_folder(wildcards),
@@ -176,8 +176,8 @@ rule export_photo_detail:
         "../../envs/export_photo_detail.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=grown(4000),
+        runtime=grown(30),
     params:
         settings=plan.stage("export_detail"),
         photo_folder=lambda wildcards: plan.photo_folder(wildcards),
@@ -218,8 +218,8 @@ rule animate_detail:
         "../../envs/animate_detail.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=grown(4000),
+        runtime=grown(30),
     params:
         settings=plan.stage("animate_detail"),
         photo_folder=lambda wildcards: plan.photo_folder(wildcards),

@@ -24,8 +24,8 @@ rule export_now:
         "../../envs/export_now.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=60,
+        mem_mb=grown(3000),
+        runtime=grown(60),
     params:
         settings=plan.stage("export_now"),
         task=lambda wildcards: {
@@ -63,8 +63,8 @@ rule evaluate_now:
         "../../envs/evaluate_now.yaml"
     threads: 2
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=grown(4000),
+        runtime=grown(240),
     params:
         settings=plan.stage("evaluate_now"),
         task=lambda wildcards: plan.task("now", wildcards.name),
@@ -97,8 +97,8 @@ rule evaluate_scan:
         "../../envs/evaluate_scan.yaml"
     threads: 2
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grown(4000),
+        runtime=grown(60),
     params:
         settings=plan.stage("evaluate_scan"),
         origin=lambda wildcards: plan.task("scans", wildcards.name)["origin"],
@@ -130,8 +130,8 @@ rule export_landmarks:
         "../../envs/export_landmarks.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=60,
+        mem_mb=grown(3000),
+        runtime=grown(60),
     params:
         settings=plan.stage("reconstruct_coarse"),
         code=plan.code("export_landmarks"),
@@ -158,8 +158,8 @@ rule evaluate_landmarks:
         "../../envs/evaluate_landmarks.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=grown(2000),
+        runtime=grown(60),
     params:
         settings=plan.stage("evaluate_landmarks"),
         task=lambda wildcards: plan.task("landmarks", wildcards.name),
@@ -185,8 +185,8 @@ rule evaluate_micc:
         "../../envs/evaluate_micc.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=120,
+        mem_mb=grown(3000),
+        runtime=grown(120),
     params:
         settings=plan.stage("evaluate_micc"),
         task=lambda wildcards: plan.task("micc", wildcards.name),
@@ -211,8 +211,8 @@ rule evaluate_shape_error:
         "../../envs/evaluate_shape_error.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=120,
+        mem_mb=grown(3000),
+        runtime=grown(120),
     params:
         task=lambda wildcards: plan.task("shape_error", wildcards.name),
         code=plan.code("evaluate_shape_error"),
@@ -236,8 +236,8 @@ rule evaluate_facescape:
         "../../envs/evaluate_facescape.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=120,
+        mem_mb=grown(3000),
+        runtime=grown(120),
     params:
         task=lambda wildcards: plan.task("facescape", wildcards.name),
         code=plan.code("evaluate_facescape"),
@@ -278,8 +278,8 @@ rule evaluate_detail:
         "../../envs/evaluate_detail.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=120,
+        mem_mb=grown(3000),
+        runtime=grown(120),
     params:
         settings=plan.stage("evaluate_detail"),
         task=lambda wildcards: plan.task("detail", wildcards.name),
@@ -309,8 +309,8 @@ rule compare_methods:
         "../../envs/compare_methods.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=grown(1000),
+        runtime=grown(10),
     params:
         settings=plan.stage("compare_methods"),
         now_settings=plan.stage("evaluate_now"),

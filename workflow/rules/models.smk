@@ -16,8 +16,8 @@ rule build_head_model:
         "../../envs/build_head_model.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=grown(8000),
+        runtime=grown(60),
     params:
         settings=plan.stage("build_head_model"),
         code=plan.code("build_head_model"),
@@ -45,8 +45,8 @@ rule convert_bfm09:
         "../../envs/convert_bfm09.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=grown(4000),
+        runtime=grown(30),
     params:
         folder=plan.model_folder("bfm09"),
         code=plan.code("convert_bfm09"),
@@ -71,8 +71,8 @@ rule convert_ict_facekit:
         "../../envs/convert_ict_facekit.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=grown(4000),
+        runtime=grown(30),
     params:
         folder=plan.model_folder("ict_facekit"),
         settings=plan.stage("convert_ict_facekit"),
@@ -98,8 +98,8 @@ rule convert_facescape:
         "../../envs/convert_facescape.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=30,
+        mem_mb=grown(8000),
+        runtime=grown(30),
     params:
         folder=plan.model_folder("facescape"),
         code=plan.code("convert_facescape"),
@@ -122,8 +122,8 @@ rule prepare_model:
         "../../envs/prepare_model.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grown(2000),
+        runtime=grown(10),
     params:
         code=plan.code("prepare_model"),
     message:

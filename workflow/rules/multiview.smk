@@ -17,8 +17,8 @@ rule calibrate_capture:
         "../../envs/calibrate_capture.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=grown(4000),
+        runtime=grown(240),
     params:
         settings=plan.stage("calibrate_capture"),
         faces=plan.stage("detect_faces"),
@@ -47,8 +47,8 @@ rule prepare_capture:
         "../../envs/prepare_capture.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=60,
+        mem_mb=grown(3000),
+        runtime=grown(60),
     params:
         settings=plan.stage("prepare_capture"),
         code=plan.code("prepare_capture"),
@@ -73,8 +73,8 @@ rule triangulate_landmarks:
         "../../envs/triangulate_landmarks.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=grown(2000),
+        runtime=grown(60),
     params:
         settings=plan.stage("triangulate_landmarks"),
         faces=plan.stage("detect_faces"),
@@ -112,8 +112,8 @@ rule fit_base_mesh:
         "../../envs/fit_base_mesh.yaml"
     threads: 2
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=grown(4000),
+        runtime=grown(120),
     params:
         settings=plan.stage("fit_base_mesh"),
         captures=lambda wildcards: plan.captures_of(wildcards.person),
@@ -147,8 +147,8 @@ rule build_uv_maps:
         "../../envs/build_uv_maps.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=30,
+        mem_mb=grown(3000),
+        runtime=grown(30),
     params:
         settings=plan.stage("build_uv_maps"),
         scan=lambda wildcards: plan.capture(wildcards.capture).scan,
@@ -186,8 +186,8 @@ rule export_base_mesh:
         "../../envs/export_base_mesh.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=30,
+        mem_mb=grown(3000),
+        runtime=grown(30),
     params:
         settings=plan.stage("export_base_mesh"),
         code=plan.code("export_base_mesh"),
@@ -220,8 +220,8 @@ rule evaluate_base_mesh:
         "../../envs/evaluate_base_mesh.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=30,
+        mem_mb=grown(3000),
+        runtime=grown(30),
     params:
         settings=plan.stage("evaluate_base_mesh"),
         scan=lambda wildcards: plan.capture(wildcards.capture).scan,
@@ -250,8 +250,8 @@ rule tabulate_captures:
         "../../envs/tabulate_captures.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=grown(1000),
+        runtime=grown(10),
     params:
         people={name: capture.person for name, capture in plan.captures.items()},
         code=plan.code("tabulate_captures"),

@@ -15,8 +15,8 @@ rule import_triplets:
         "../../envs/import_triplets.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=120,
+        mem_mb=grown(1500),
+        runtime=grown(120),
     params:
         folder=lambda wildcards: plan.triplets(wildcards.set)[0],
         split=lambda wildcards: plan.triplets(wildcards.set)[1],
@@ -44,8 +44,8 @@ rule group_people:
         "../../envs/group_people.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=60,
+        mem_mb=grown(3000),
+        runtime=grown(60),
     params:
         settings=plan.stage_with_weights("group_people", "identity_network"),
         weights=plan.weights_digest("group_people", "identity_network"),
@@ -75,8 +75,8 @@ rule export_triplets:
         "../../envs/export_triplets.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=60,
+        mem_mb=grown(1500),
+        runtime=grown(60),
     params:
         code=plan.code("export_triplets"),
     message:
@@ -107,8 +107,8 @@ rule reconstruct_person:
         "../../envs/reconstruct_person.yaml"
     threads: 1
     resources:
-        mem_mb=6000,
-        runtime=240,
+        mem_mb=grown(6000),
+        runtime=grown(240),
         gpu=plan.gpus,
     params:
         settings=plan.stage_with_weights("reconstruct_person", "confidence_network"),
@@ -143,8 +143,8 @@ rule export_person:
         "../../envs/export_person.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=grown(4000),
+        runtime=grown(240),
     params:
         settings=plan.stage("export_person"),
         photo_folder=lambda wildcards: plan.folder(wildcards.set),
@@ -191,8 +191,8 @@ rule export_named_person:
         "../../envs/export_named_person.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=grown(4000),
+        runtime=grown(30),
     params:
         settings=plan.stage("export_person"),
         photo_folder=lambda wildcards: plan.folder(wildcards.set),
@@ -224,8 +224,8 @@ rule train_image_set:
         "../../envs/train_image_set.yaml"
     threads: plan.settings.train_image_set.processes
     resources:
-        mem_mb=8000,
-        runtime=1440,
+        mem_mb=grown(8000),
+        runtime=grown(1440),
         gpu=plan.gpus * plan.settings.train_image_set.processes,
     params:
         settings=plan.stage_with_weights("train_image_set", "start", "identity_network"),

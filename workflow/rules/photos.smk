@@ -15,8 +15,8 @@ rule index_photos:
         "../../envs/index_photos.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=30,
+        mem_mb=grown(1000),
+        runtime=grown(30),
     params:
         folder=lambda wildcards: plan.folder(wildcards.set),
         settings=plan.stage("index_photos"),
@@ -40,8 +40,8 @@ rule detect_faces:
         "../../envs/detect_faces.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=60,
+        mem_mb=grown(3000),
+        runtime=grown(60),
     params:
         folder=lambda wildcards: plan.folder(wildcards.set),
         settings=plan.stage("detect_faces"),
@@ -66,8 +66,8 @@ rule align_faces:
         "../../envs/align_faces.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=60,
+        mem_mb=grown(3000),
+        runtime=grown(60),
     params:
         folder=lambda wildcards: plan.folder(wildcards.set),
         settings=plan.stage("align_faces"),
@@ -92,8 +92,8 @@ rule detect_landmarks:
         "../../envs/detect_landmarks.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=grown(2000),
+        runtime=grown(60),
     params:
         settings=plan.stage("detect_landmarks"),
         code=plan.code("detect_landmarks"),
@@ -118,8 +118,8 @@ rule segment_skin:
         "../../envs/segment_skin.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=30,
+        mem_mb=grown(1000),
+        runtime=grown(30),
     params:
         settings=plan.stage("segment_skin"),
         code=plan.code("segment_skin"),
@@ -145,8 +145,8 @@ rule split_dataset:
         "../../envs/split_dataset.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=grown(2000),
+        runtime=grown(30),
     params:
         settings=plan.stage("split_dataset"),
         code=plan.code("split_dataset"),
@@ -175,8 +175,8 @@ rule tabulate_faces:
         "../../envs/tabulate_faces.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=grown(2000),
+        runtime=grown(30),
     params:
         code=plan.code("tabulate_faces"),
     message:

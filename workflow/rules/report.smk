@@ -49,8 +49,8 @@ rule write_report:
         "../../envs/write_report.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=grown(2000),
+        runtime=grown(30),
     params:
         settings=plan.stage("write_report"),
         run=plan.settings.run,

@@ -19,8 +19,8 @@ rule synthesize_photos:
         "../../envs/synthesize_photos.yaml"
     threads: 1
     resources:
-        mem_mb=2500,
-        runtime=120,
+        mem_mb=grown(2500),
+        runtime=grown(120),
     params:
         settings=plan.stage("synthesize_photos"),
         task=lambda wildcards: plan.synthetic_set("photos", wildcards.name),
@@ -53,8 +53,8 @@ rule draw_contact_sheet:
         "../../envs/draw_contact_sheet.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=grown(1000),
+        runtime=grown(10),
     params:
         settings=plan.stage("draw_contact_sheet"),
         code=plan.code("draw_contact_sheet"),
@@ -88,8 +88,8 @@ rule synthesize_captures:
         "../../envs/synthesize_captures.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=grown(4000),
+        runtime=grown(120),
     params:
         settings=plan.stage("synthesize_captures"),
         task=lambda wildcards: plan.synthetic_set("captures", wildcards.name),
@@ -128,8 +128,8 @@ rule synthesize_scans:
         "../../envs/synthesize_scans.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=60,
+        mem_mb=grown(3000),
+        runtime=grown(60),
     params:
         settings=plan.stage("synthesize_scans"),
         task=lambda wildcards: plan.synthetic_set("scans", wildcards.name),
@@ -155,8 +155,8 @@ rule list_scans:
         "../../envs/list_scans.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=grown(1000),
+        runtime=grown(10),
     params:
         dataset=lambda wildcards, output: str(Path(output.mark).parent),
         task=lambda wildcards: plan.synthetic_set("scans", wildcards.name),
