@@ -183,7 +183,7 @@ def test_a_step_without_evidence_goes_to_the_prior():
     assert np.allclose(np.diag(covariance)[13:], 0.25, atol=1e-5)
 
 
-def prepared(folder, rig, shifts=None, noise=1.0, drop=(), **changes):
+def prepared(folder, rig, shifts=None, noise=1.0, drop=(), told="profile", **changes):
     """A capture on disk with its landmarks; returns the paths of the rule."""
     write_rig(folder, rig, shifts, **changes)
     moved = faces_of(rig, noise)
@@ -192,7 +192,7 @@ def prepared(folder, rig, shifts=None, noise=1.0, drop=(), **changes):
     )
     for view in found.views:
         if view.name in drop:
-            view.status, view.reason = "profile", "told so by the test"
+            view.status, view.reason = told, "told so by the test"
     write_landmarks(found, folder / "landmarks.npz", folder / "landmarks.json")
     return str(folder / "capture.json"), str(folder / "landmarks.npz"), str(folder / "landmarks.json")
 
@@ -257,6 +257,20 @@ def test_a_view_of_something_else_is_dropped(tmp_path):
     told = {view["name"]: view for view in reports["c0"]["views"]}
     assert told["v4"]["status"] == "moved" and "agrees" in told["v4"]["reason"]
     assert told["v4"]["agreement"] < told["v0"]["agreement"]
+    assert distance(meshes[0], rig) < 0.4
+
+
+@pytest.mark.parametrize("shift", [0.0, 16.0])
+def test_pictures_tell_whether_views_with_strange_landmarks_moved(tmp_path, shift):
+    rig = make_rig(6)
+    shifts = {3: rig.rotation @ [shift, shift, 0]}
+    meshes, reports = run([prepared(tmp_path / "a", rig, shifts=shifts, drop=("v3",), told="moved")])
+    told = {view["name"]: view for view in reports["c0"]["views"]}
+    if shift:
+        assert reports["c0"]["dropped_views"] == ["v3"] and told["v3"]["reason"] == "told so by the test"
+    else:
+        assert reports["c0"]["dropped_views"] == [] and "its picture agrees" in told["v3"]["reason"]
+        assert told["v3"]["status"] == "ok"
     assert distance(meshes[0], rig) < 0.4
 
 

@@ -24,7 +24,7 @@ from facemill.multiview.base_mesh.landmark_fit import CaptureLandmarks, Landmark
 from facemill.multiview.base_mesh.settings import FitBaseMeshSettings
 from facemill.multiview.base_mesh.state import POSE, PersonState, Prior, own_unknowns
 from facemill.multiview.base_mesh.surface_fit import Surface, SurfaceFit
-from facemill.multiview.base_mesh.view_check import agreements, strange_views
+from facemill.multiview.base_mesh.view_check import FEW, agreements, strange_views
 from facemill.multiview.view_geometry import FloatArray, Pinholes
 from facemill.runtime.files import load_arrays
 
@@ -145,6 +145,8 @@ def _read(files: CaptureFiles, settings: FitBaseMeshSettings) -> _Input | dict[s
         reason = f"{files.report}: {count} inner landmarks were found; {LEAST_LANDMARKS} are needed"
         return {"status": "too_few_landmarks", "reason": reason, "views": told["views"]}
     views = [view for view in capture.used if named[view.name]["status"] != MOVED]
+    if len(views) >= FEW and settings.image_evidence:
+        views = list(capture.used)  # the pictures will tell whether views moved, or landmarks only
     photos = [_picture(picture_file(files.capture, view)) for view in views]
     grey = [_grey(photo, view) for photo, view in zip(photos, views, strict=True)]
     colours = tuple(_small(photo) for photo in photos) if settings.outlines else ()
@@ -219,16 +221,21 @@ def _dropped(fit: SurfaceFit, inputs: list[_Input], state: PersonState, patch: f
                 if np.isfinite(value)
             }
         )
-        for worst in strange_views(agreement):
+        suspects = [n for n, view in enumerate(one.views) if one.told[view.name]["status"] == MOVED]
+        for worst in sorted(strange_views(agreement, suspects), reverse=True):
             view = one.views.pop(worst)
             one.photos = one.photos.without(worst)
-            one.told[view.name] = {
-                **one.told[view.name],
-                "status": MOVED,
-                "reason": f"its picture agrees with the others' to {agreement[worst]:.2f} only (median of "
-                f"the views {np.nanmedian(agreement):.2f}): motion, a wrong camera or something in the way",
-            }
             any_dropped = True
+            if one.told[view.name]["status"] != MOVED:
+                reason = (
+                    f"its picture agrees with the others' to {agreement[worst]:.2f} only (the views' median is "
+                    f"{np.nanmedian(agreement):.2f}): motion, a wrong camera or something in the way"
+                )
+                one.told[view.name] = {**one.told[view.name], "status": MOVED, "reason": reason}
+        for view in one.views:
+            if one.told[view.name]["status"] == MOVED and not any_dropped:
+                cleared = "its landmarks are elsewhere, its picture agrees with the others'"
+                one.told[view.name] = {**one.told[view.name], "status": OK, "reason": cleared}
     return any_dropped
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from facemill.multiview.base_mesh.correlation import Places, correlations
@@ -17,6 +19,8 @@ from facemill.multiview.view_geometry import FloatArray
 
 MOST_PLACES = 600
 LEAST_PLACES = 40  # that a view must share with another one, to be judged
+FEW = 4  # views, of which one that disagrees can be told from the others
+CLEARED = 0.75  # of the views' median: a suspect that agrees so well is none
 STRANGE = 0.35  # of the views' median: a view that agrees less shows something else
 
 
@@ -53,11 +57,17 @@ def agreements(
     return result
 
 
-def strange_views(agreement: FloatArray) -> list[int]:
-    """The view that agrees least, if it is strange: one at a time, since its partners suffer too."""
+def strange_views(agreement: FloatArray, suspects: Sequence[int] = ()) -> list[int]:
+    """The view that agrees least, if it is strange: one at a time, since its partners suffer too.
+
+    Suspects, whose landmarks are elsewhere, go at once unless their pictures agree.
+    """
     judged = np.flatnonzero(np.isfinite(agreement))
-    if len(judged) < 4:
-        return []
-    worst = int(judged[agreement[judged].argmin()])
+    if len(judged) < FEW:
+        return list(suspects)
     usual = float(np.median(agreement[judged]))
+    guilty = [view for view in suspects if not agreement[view] >= CLEARED * usual]
+    if guilty:
+        return guilty
+    worst = int(judged[agreement[judged].argmin()])
     return [worst] if agreement[worst] < STRANGE * usual else []
