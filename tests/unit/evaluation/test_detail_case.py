@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 from facemill.evaluation.detail_case import angles, mean_around, measure_relief, read_prediction
 from facemill.evaluation.detail_files import Prediction, TrueSurface
 from facemill.evaluation.detail_settings import DetailEvaluationSettings
-from facemill.geometry.camera import Camera
+from facemill.geometry.camera import Camera, project
 from facemill.geometry.primitives import square
 
 SETTINGS = DetailEvaluationSettings(wrinkle_bins=(0.0, 0.1, 0.25, 10.0), pictures=2)
