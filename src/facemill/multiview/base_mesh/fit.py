@@ -227,9 +227,10 @@ def _dropped(fit: SurfaceFit, inputs: list[_Input], state: PersonState, patch: f
             one.photos = one.photos.without(worst)
             any_dropped = True
             if one.told[view.name]["status"] != MOVED:
+                usual = float(np.nanmedian(agreement))
                 reason = (
-                    f"its picture agrees with the others' to {agreement[worst]:.2f} only (the views' median is "
-                    f"{np.nanmedian(agreement):.2f}): motion, a wrong camera or something in the way"
+                    f"its picture agrees with the others' to {agreement[worst]:.2f} only (median of the "
+                    f"views {usual:.2f}): motion, a wrong camera or something in the way"
                 )
                 one.told[view.name] = {**one.told[view.name], "status": MOVED, "reason": reason}
         for view in one.views:
