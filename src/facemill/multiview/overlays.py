@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -106,7 +107,7 @@ def draw_overlays(
             agrees = landmarks.inliers[view.name]
             _mark(laid, at[agrees], AGREES)
             _mark(laid, at[~agrees], DISAGREES)
-        tiles.append(_tile(np.concatenate([part.picture, laid], axis=1), view.name))
+        tiles.append(_tile(np.concatenate([part.picture, laid], axis=1), _caption(fitted, view.name)))
     return _sheet(tiles, settings.sheet_width)
 
 
@@ -162,6 +163,19 @@ def _mark(picture: NDArray[np.uint8], points: NDArray, color: tuple[int, int, in
             picture[row - 1 : row + 2, column - 1 : column + 2] = np.asarray(color) // 4
             picture[row, column - 1 : column + 2] = color
             picture[row - 1 : row + 2, column] = color
+
+
+def _caption(fitted: FittedViews, name: str) -> str:
+    """The name of a view, how far its landmarks lie off, and why it counted less if it did."""
+    told: Mapping[str, Any] = next(
+        (view for view in fitted.report.get("views", ()) if view["name"] == name), {}
+    )
+    words = [name]
+    if told.get("residual_px") is not None:
+        words.append(f"landmarks off by {told['residual_px']:.1f} px")
+    if told.get("status", OK) != OK:
+        words.append(str(told["status"]))
+    return ", ".join(words)
 
 
 def _tile(picture: NDArray[np.uint8], caption: str) -> Image.Image:

@@ -31,6 +31,12 @@ PICTURES = (
     ),
 )
 GEOMETRY_VIEWS = 5
+#: Columns of captures.csv that a card shows.
+TOLD = (
+    ("calibration_px", "calibration, rms", "px"),
+    ("landmark_px", "landmarks off by", "px"),
+    ("deviation_mm", "expected error", "mm"),
+)
 
 
 def captures_section(page: Page) -> Section | None:
@@ -98,7 +104,11 @@ def capture_card(page: Page, capture: CaptureResults) -> dict[str, Any] | None:
 
 def figures(capture: CaptureResults) -> list[tuple[str, str]]:
     """Views, and how far mesh and scan are apart over the face, in place and after a rigid alignment."""
-    found = [("views used", f"{capture.row['views_used']} of {capture.row['views']}")]
+    row = capture.row
+    found = [("views used", f"{row['views_used']} of {row['views']}")]
+    found += [
+        (label, f"{float(row[column]):.2f} {unit}") for column, label, unit in TOLD if row.get(column, "")
+    ]
     result = _measured(capture)
     if result:
         found.append(("mesh to scan, median / 95 %", _median_and_p95(result["accuracy"])))

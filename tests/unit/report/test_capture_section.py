@@ -30,7 +30,8 @@ def make_captures(results: Path) -> tuple[Path, list[Path]]:
     """Three captures: `study-1` with a scan, `me` without, `walk` that could not go on."""
     place = results / "multiview"
     rows = [
-        {"capture": "study-1", "person": "study", "status": "ok", "unit_mm": "1.0", "unit_source": "given"},
+        {"capture": "study-1", "person": "study", "status": "ok", "unit_mm": "1.0", "unit_source": "given"}
+        | {"landmark_px": "2.341", "deviation_mm": "0.4"},
         {"capture": "me", "person": "me", "status": "ok", "unit_mm": "", "unit_source": "unknown"},
         {"capture": "walk", "person": "walk", "status": "no_face", "reason": HOSTILE_REASON},
     ]
@@ -85,6 +86,8 @@ def test_each_mesh_is_shown_on_its_views_in_3d_and_against_its_scan(tmp_path):
     assert sum("data-mesh" in figure for figure in reader.all("figure")) == 2
     texts = [value for value in reader.texts if value]
     assert texts[texts.index("mesh to scan, aligned") + 1] == "0.40 / 1.90 mm"
+    assert texts[texts.index("landmarks off by") + 1] == "2.34 px"
+    assert texts.count("expected error") == 1 and "calibration, rms" not in texts
     assert "data-mesh" not in page_of(tmp_path / "again", viewers=False)
 
 
