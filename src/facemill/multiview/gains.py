@@ -12,7 +12,7 @@ from facemill.multiview.matches import PairMatches
 
 BLUR = 4.0  # px, standard deviation: colours are those of a patch, as matches are a pixel off
 USABLE = (0.04, 0.96)  # colours outside are clipped, or noise
-LEAST = 10  # spots that two views must share
+LEAST = 20  # spots that two views must share
 PRIOR = 0.3  # standard deviation of the logarithm of a gain, where nothing is known
 ROUNDS = 20
 HUBER = 0.03  # of a logarithm of colours: more is a highlight, a shadow, or a wrong match

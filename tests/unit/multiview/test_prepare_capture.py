@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import ExifTags, Image
+from scipy.spatial.transform import Rotation
 
 from facemill.formats.captures import read_capture_file, write_capture
 from facemill.formats.exif import read_exif
@@ -292,3 +293,51 @@ def test_one_cause_for_all_views_is_that_of_the_capture(cameras, photos, tmp_pat
     assert capture.status == "bad_parameters" and "params.json cannot be read" in capture.reason
     (tmp_path / "in" / "params.json").write_text(json.dumps({"hello": 1}))
     assert "describes no camera" in prepare(tmp_path / "in", tmp_path).reason
+
+
+def test_the_same_cameras_in_other_files_make_the_same_capture(cameras, photos, tmp_path):
+    for form in ("cameras", "colmap"):
+        folder = tmp_path / form
+        (folder / "images").mkdir(parents=True)
+        for number, photo in enumerate(photos):
+            Image.fromarray(photo).save(folder / "images" / f"{number}.png")
+        if form == "cameras":
+            table = parameters(cameras)
+            views = [
+                {
+                    "file": f"{n}.png",
+                    "width": SIZE[1],
+                    "height": SIZE[0],
+                    "intrinsics": table[f"{n}_K"],
+                    "extrinsics": table[f"{n}_Rt"],
+                }
+                for n in range(5)
+            ]
+            (folder / "cameras.json").write_text(json.dumps({"unit_mm": 2.0, "views": views}))
+        else:
+            write_colmap(folder / "sparse" / "0", cameras)
+        planned = PlannedCapture("ball", "ball", form, str(folder))
+        settings = PrepareCaptureSettings(features_side=400)
+        capture = prepare_capture(planned, READERS, settings, tmp_path / "views")
+        unit = 2.0 if form == "cameras" else None
+        assert (capture.status, capture.unit_mm) == ("ok", unit)
+        assert capture.unit_source == ("given" if unit else "unknown")
+        for view, camera in zip(capture.used, cameras, strict=True):
+            assert torch.allclose(view.camera.translation, (unit or 1.0) * camera.translation, atol=1e-6)
+            assert torch.allclose(view.camera.rotation, camera.rotation, atol=1e-9)
+            assert torch.allclose(view.camera.intrinsics, camera.intrinsics, atol=1e-9)
+
+
+def write_colmap(model, cameras):
+    """A text model as COLMAP writes it; its pixels begin at the corner of the first."""
+    model.mkdir(parents=True)
+    lines, poses = [], []
+    for number, camera in enumerate(cameras):
+        matrix, (height, width) = camera.intrinsics.numpy(), SIZE
+        numbers = [matrix[0, 0], matrix[1, 1], matrix[0, 2] + 0.5, matrix[1, 2] + 0.5]
+        lines.append(f"{number} PINHOLE {width} {height} {' '.join(map(repr, map(float, numbers)))}")
+        quaternion = np.roll(Rotation.from_matrix(camera.rotation.numpy()).as_quat(), 1)
+        pose = [*quaternion, *camera.translation.numpy()]
+        poses.append(f"{number} {' '.join(map(repr, map(float, pose)))} {number} {number}.png\n")
+    (model / "cameras.txt").write_text("# Camera list\n" + "\n".join(lines) + "\n")
+    (model / "images.txt").write_text("# Image list\n" + "\n".join(poses) + "\n")
