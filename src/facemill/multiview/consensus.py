@@ -51,8 +51,8 @@ def choose_faces(
     if len(others) < 2:
         return Consensus(chosen, [], False)
     first = np.flatnonzero(chosen >= 0)
-    size = np.mean([faces[view][chosen[view]].extent for view in first])
-    other_size = np.mean([left[view][second[view]].extent for view in others])
+    size = np.mean([faces[int(view)][int(chosen[view])].extent for view in first])
+    other_size = np.mean([left[int(view)][int(second[view])].extent for view in others])
     rivals = bool(len(others) >= 0.75 * len(first) and other_size > (1 - ALIKE) * size)
     return Consensus(chosen, others.tolist(), rivals)
 

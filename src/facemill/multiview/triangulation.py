@@ -34,8 +34,8 @@ class Triangulated:
 
     @property
     def found(self) -> NDArray[np.bool_]:
-        """(N,)"""
-        return np.isfinite(self.points).all(axis=1)
+        """(N,) whether a point was found."""
+        return np.asarray(np.isfinite(self.points).all(axis=1))
 
 
 def triangulate(
