@@ -189,7 +189,7 @@ class SlurmCluster:
         for name, text in texts.items():
             (self.folder / name).write_text(text)
             link = SYSTEM_FOLDER / name
-            if link.is_symlink() and not link.exists():
+            if link.is_symlink() and not _is_alive(link):
                 link.unlink()  # of a test that was killed
             if link.exists():
                 raise RuntimeError(f"{link} is there: this machine belongs to another Slurm cluster")
@@ -214,6 +214,12 @@ class SlurmCluster:
     def _logs(self) -> str:
         ends = (path.read_text(errors="replace")[-2000:] for path in sorted(self.folder.glob("*.log")))
         return "\n".join(ends)
+
+
+def _is_alive(link: Path) -> bool:
+    """Whether the controller of the cluster that a link leads to still runs."""
+    pid_file = link.resolve().parent / "slurmctld.pid"
+    return pid_file.is_file() and psutil.pid_exists(int(pid_file.read_text() or 0))
 
 
 def _succeeds(*command: str) -> bool:
