@@ -9,13 +9,11 @@ import torch
 from numpy.typing import NDArray
 
 from facemill.faces.face_texture import completed_texture, photo_share, prepare_atlas
-from facemill.formats.captures import PreparedView
 from facemill.formats.meshes import write_glb, write_obj
-from facemill.geometry.camera import Camera, project
-from facemill.geometry.image import Window, crop, resize
 from facemill.geometry.mesh import Mesh
 from facemill.models.morphable import MorphableModel
 from facemill.multiview.fitted_capture import FittedViews
+from facemill.multiview.head_views import read_head_view
 from facemill.multiview.map_settings import ExportBaseMeshSettings
 from facemill.multiview.overlays import LandmarksOfViews, draw_geometry, draw_overlays
 from facemill.rendering.texture import BakedTexture, bake_texture
@@ -75,9 +73,14 @@ def texture_of_views(fitted: FittedViews, model: MorphableModel, size: int) -> N
     total, weights = torch.zeros(size, size, 3), torch.zeros(size, size)
     best = torch.zeros(size, size)
     for view in fitted.capture.used:
-        photo, camera = _around_the_head(fitted, view, size)
+        seen = read_head_view(fitted, view, size)
         baked = bake_texture(
-            atlas.raster, photo, head, model.topology.triangles, camera, least_cosine=LEAST_COSINE
+            atlas.raster,
+            torch.from_numpy(seen.picture).clamp(0, 1),
+            head,
+            model.topology.triangles,
+            seen.camera.to(dtype=torch.float32),
+            least_cosine=LEAST_COSINE,
         )
         weight = baked.weight**SHARPNESS
         total += weight[..., None] * baked.texture
@@ -85,24 +88,5 @@ def texture_of_views(fitted: FittedViews, model: MorphableModel, size: int) -> N
         best = torch.maximum(best, baked.weight)
     texture = total / weights.clamp(min=1e-12)[..., None]
     albedo = model.albedo_mean.float()
-    seen = BakedTexture(texture, best)
-    return completed_texture(texture, photo_share(seen, atlas.raster), albedo, atlas)
-
-
-def _around_the_head(fitted: FittedViews, view: PreparedView, longest: int) -> tuple[torch.Tensor, Camera]:
-    """The part of a view that shows the head, matched by its gains, at most `longest` px; and its camera."""
-    photo, camera = fitted.picture(view), fitted.head_camera(view)
-    limits = np.array([photo.shape[1], photo.shape[0]])
-    pixels = project(torch.from_numpy(fitted.head), camera).pixels.numpy()
-    pixels = pixels[np.isfinite(pixels).all(axis=1)]
-    low, high = np.zeros(2), limits.astype(np.float64)
-    if len(pixels):
-        low = np.clip(np.floor(pixels.min(axis=0)) - 1, 0, limits - 1)
-        high = np.clip(np.ceil(pixels.max(axis=0)) + 2, low + 1, limits)
-    (left, top), (width, height) = low.astype(int), (high - low).astype(int)
-    part = crop(photo, Window(left, top, width, height))
-    scale = min(1.0, longest / max(width, height))
-    small = resize(part.image, (max(1, round(height * scale)), max(1, round(width * scale))))
-    camera = camera.cropped(torch.from_numpy(small.resized_from_image @ part.crop_from_image))
-    colours = torch.from_numpy(small.image.astype(np.float32) / 255) * torch.tensor(view.gains)
-    return colours.clamp(0, 1), camera.to(dtype=torch.float32)
+    known = BakedTexture(texture, best)
+    return completed_texture(texture, photo_share(known, atlas.raster), albedo, atlas)
