@@ -20,7 +20,7 @@ def mesh_in_world() -> BaseMesh:
 
 
 def maps():
-    """A plane of the head frame, texels 1 mm apart, in the world of `mesh_in_world`; the face in rows 20..39."""
+    """A plane of the head frame, texels 1 mm apart, in the world of `mesh_in_world`; face in rows 20..39."""
     rows, columns = np.mgrid[:SIZE, :SIZE].astype(float)
     head = np.stack([columns, -rows, 0 * rows], axis=-1)
     mesh = mesh_in_world()
