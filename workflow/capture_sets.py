@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,6 @@ def plan_captures(settings: Configuration, root: Path, place: Path) -> list[Plan
         FormatError: a file of a set is of another form.
     """
     captures: list[PlannedCapture] = []
-    entry_of: dict[str, str] = {}
     for name, entry in settings.captures.items():
         if entry.folder.startswith(SYNTHETIC_CAPTURES):
             found = _synthetic(settings, name, entry, root)
@@ -38,10 +38,9 @@ def plan_captures(settings: Configuration, root: Path, place: Path) -> list[Plan
             found = _with_scans(
                 entry, capture_plan.expand_entry(name, _looked_up(entry, root), IMAGE_SUFFIXES), root
             )
-        entry_of.update({capture.name: name for capture in found if capture.name not in entry_of})
-        captures += found
+        captures += [replace(capture, entry=name) for capture in found]
     given = {entry.person for entry in settings.captures.values() if entry.person is not None}
-    capture_plan.check_names(captures, entry_of, given)
+    capture_plan.check_names(captures, given)
     if captures or place.exists():
         capture_plan.write_plan(place, captures, IMAGE_SUFFIXES)
     return captures

@@ -16,17 +16,17 @@ import yaml
 from capture_sets import CaptureSets
 from derived_sets import COARSE, DataSet, data_set, folder_of, made_by, plan_derived_set, set_name, set_names
 from face_sets import FaceSets
+from surface_sets import SurfaceSets
 from training_sets import TrainingSets
+from weights import Weights
 
 from facemill.configuration import Configuration, check_configuration
 from facemill.photos.people import shard_of_person
 from facemill.photos.plan import PhotoPlan, plan_photo_set, read_plan, shard_of
-from facemill.runtime.digests import code_digest, file_digest
+from facemill.runtime.digests import code_digest
 from facemill.runtime.errors import FacemillError
 from facemill.synthesis.splits import members_of, person_name
 
-SHIPPED_NETWORKS = {"head": "resources/weights/coarse.safetensors"}
-SHIPPED_DETAIL = {"head": "resources/weights/detail.safetensors"}
 OWN = (COARSE, "mean_face")  # predictions that the run makes itself
 
 
@@ -60,7 +60,7 @@ def grown(amount: int) -> Callable[[Any, int], int]:
 
 
 @dataclass(frozen=True)
-class Plan(TrainingSets, FaceSets, CaptureSets):
+class Plan(Weights, TrainingSets, FaceSets, SurfaceSets, CaptureSets):
     """A run, as the rules see it.
 
     Attributes:
@@ -352,30 +352,6 @@ class Plan(TrainingSets, FaceSets, CaptureSets):
         if "seed" in values:  # the run's seed moves every random choice; a rule's own moves one of them
             values["seed"] += self.settings.seed
         return values
-
-    def stage_with_weights(self, rule: str, *keys: str) -> dict[str, Any]:
-        """The settings of a rule; the weights at `keys` are looked up here, then in the repository.
-
-        Absent ones are those that ship for the model.
-        """
-        values = self.stage(rule)
-        for key in keys:
-            if values[key] is None:
-                shipped = SHIPPED_DETAIL if rule == "reconstruct_detail" else SHIPPED_NETWORKS
-                values[key] = shipped.get(self.settings.model, "")
-            place = Path(values[key]).expanduser()
-            elsewhere = not place.is_absolute() and not place.exists() and not self.own_weights(rule, key)
-            if values[key] and elsewhere:
-                values[key] = str(self.root / place)
-        return values
-
-    def weights_digest(self, rule: str, *keys: str) -> str:
-        """A digest of the weights files that the settings of a rule name: other weights rerun it.
-
-        Those that this run makes count by their time, as inputs.
-        """
-        values, own = self.stage_with_weights(rule, *keys), self.own_weights(rule, *keys)
-        return file_digest(values[key] for key in keys if values[key] and values[key] not in own)
 
     def code(self, rule: str) -> str:
         """A digest of the library code that the script of `rule` reaches: a change reruns the rule."""

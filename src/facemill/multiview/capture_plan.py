@@ -24,7 +24,7 @@ LIST = "captures"
 FACESCAPE, CAMERAS, COLMAP, PHOTOS = "facescape", "cameras", "colmap", "photos"
 MODEL_FOLDERS = ("sparse/0", "sparse", ".")
 PHOTO_FOLDERS = (".", "images")
-RESERVED = (LIST, "plan", "fit_base_mesh")
+RESERVED = (LIST, "plan", "fit_base_mesh", "train_implicit", "train_regularizer", "train_mesoscopic")
 
 _EXPRESSION = re.compile(r"(\d+)_\w+")
 _FORMS = "params.json, cameras.json, a COLMAP model (sparse/0/cameras.bin …), or photos"
@@ -40,6 +40,7 @@ class PlannedCapture:
     configuration does not say; unit_source: `unit_mm`, `scales` or empty.
     scan: mesh file, or empty. select: numbers of the views to use, or None for all.
     made_by: files and folders of this run that the capture waits for; scan_made_by: and its scan.
+    entry: of the configuration's `captures`, to which it belongs.
     """
 
     name: str
@@ -52,6 +53,7 @@ class PlannedCapture:
     select: tuple[int, ...] | None = None
     made_by: tuple[str, ...] = ()
     scan_made_by: tuple[str, ...] = ()
+    entry: str = ""
 
     @property
     def calibrated(self) -> bool:
@@ -195,11 +197,11 @@ def photo_files(folder: Path, suffixes: Collection[str]) -> Iterator[str]:
         yield from (name if place == "." else f"{place}/{name}" for name in names)
 
 
-def check_names(captures: Collection[PlannedCapture], entry_of: Mapping[str, str], given: set[str]) -> None:
+def check_names(captures: Collection[PlannedCapture], given: set[str]) -> None:
     """Check that names differ, and that captures share a person only when the configuration says so.
 
     Args:
-        entry_of: entry of the configuration by capture. given: persons that the configuration names.
+        given: persons that the configuration names.
     Raises:
         ConfigurationError: they do not.
     """
@@ -214,10 +216,10 @@ def check_names(captures: Collection[PlannedCapture], entry_of: Mapping[str, str
                 "rename the entry of the configuration",
             )
         seen.add(capture.name)
-        entry = entries.setdefault(capture.person, entry_of[capture.name])
-        if entry != entry_of[capture.name] and capture.person not in given:
+        entry = entries.setdefault(capture.person, capture.entry)
+        if entry != capture.entry and capture.person not in given:
             raise ConfigurationError(
-                f"captures.{entry} and captures.{entry_of[capture.name]}",
+                f"captures.{entry} and captures.{capture.entry}",
                 "different people, or `person` in both",
                 f"both have a person called {capture.person}",
                 "rename one of them, or give both the same `person`",

@@ -51,6 +51,11 @@ class CaptureEntry(Settings):
     expressions: tuple[int, ...] | None = Field(
         default=None, description="Sets: numbers of FaceScape's expressions, 1 (neutral) to 20; null: all."
     )
+    surface: bool = Field(
+        default=True,
+        description="Go on from the base mesh to surface, texture and displacement in a whole run; false: "
+        "only when a file of theirs is asked for, or a training needs it.",
+    )
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> "CaptureEntry":

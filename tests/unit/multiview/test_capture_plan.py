@@ -123,14 +123,15 @@ def test_entries_that_contradict_themselves(values):
 
 
 def test_names_and_people_are_taken_once():
-    one, other = (PlannedCapture(name, "ann", "photos", "x") for name in ("a", "b"))
-    check_names([one, other], {"a": "a", "b": "b"}, {"ann"})
+    one, other = (PlannedCapture(name, "ann", "photos", "x", entry=name) for name in ("a", "b"))
+    check_names([one, other], {"ann"})
     with pytest.raises(ConfigurationError, match="a person called ann"):
-        check_names([one, other], {"a": "a", "b": "b"}, set())
+        check_names([one, other], set())
     with pytest.raises(ConfigurationError, match="the name a"):
-        check_names([one, one], {"a": "a"}, {"ann"})
-    with pytest.raises(ConfigurationError, match="the name plan"):
-        check_names([PlannedCapture("plan", "ann", "photos", "x")], {"plan": "a"}, {"ann"})
+        check_names([one, one], {"ann"})
+    for name in ("plan", "fit_base_mesh", "train_implicit"):  # folders beside those of captures
+        with pytest.raises(ConfigurationError, match=f"the name {name}"):
+            check_names([PlannedCapture(name, "ann", "photos", "x")], {"ann"})
 
 
 def test_a_manifest_changes_with_a_file_of_its_capture(facescape, tmp_path):
