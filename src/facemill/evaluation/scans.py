@@ -151,21 +151,40 @@ def vertex_areas(mesh: Mesh) -> NDArray[np.float64]:
     return np.bincount(mesh.triangles.ravel(), np.repeat(area / 3, 3), len(mesh.vertices)).astype(np.float64)
 
 
-def on_border(surface: SurfaceIndex, closest: ClosestPoints) -> NDArray[np.bool_]:
-    """Whether closest points (N,) lie on an edge of only one triangle, or on one of its ends."""
+@dataclass(frozen=True)
+class Border:
+    """Edges of only one triangle of a surface: `keys`, pairs of vertices; `numbers`: (V,) their ends."""
+
+    surface: SurfaceIndex
+    numbers: NDArray[np.bool_]
+    keys: frozenset[tuple[int, ...]]
+
+    def holds(self, closest: ClosestPoints) -> NDArray[np.bool_]:
+        """Whether points (N,) of the surface lie on its border."""
+        if not self.keys:
+            return np.zeros(len(closest.points), dtype=bool)
+        weights = barycentric_weights(self.surface, closest) > 1e-7
+        corners = self.surface.triangles[closest.triangle_ids]
+        result = np.zeros(len(corners), dtype=bool)
+        for row in np.flatnonzero(
+            (weights.sum(axis=1) <= 2) & (weights <= self.numbers[corners]).all(axis=1)
+        ):
+            used = corners[row][weights[row]]
+            result[row] = len(used) == 1 or tuple(sorted(used.tolist())) in self.keys
+        return result
+
+
+def find_border(surface: SurfaceIndex) -> Border:
+    """The border of a surface, found once for many questions."""
     edges = boundary_edges(surface.triangles)
-    if not len(edges):
-        return np.zeros(len(closest.points), dtype=bool)
     numbers = np.zeros(len(surface.vertices), dtype=bool)
     numbers[edges.ravel()] = True
-    keys = set(map(tuple, np.sort(edges, axis=1).tolist()))
-    weights = barycentric_weights(surface, closest) > 1e-7
-    corners = surface.triangles[closest.triangle_ids]
-    result = np.zeros(len(corners), dtype=bool)
-    for row in np.flatnonzero((weights.sum(axis=1) <= 2) & (weights <= numbers[corners]).all(axis=1)):
-        used = corners[row][weights[row]]
-        result[row] = len(used) == 1 or tuple(sorted(used.tolist())) in keys
-    return result
+    return Border(surface, numbers, frozenset(map(tuple, np.sort(edges, axis=1).tolist())))
+
+
+def on_border(surface: SurfaceIndex, closest: ClosestPoints) -> NDArray[np.bool_]:
+    """Whether closest points (N,) lie on an edge of only one triangle, or on one of its ends."""
+    return find_border(surface).holds(closest)
 
 
 def _angles(scan: Mesh, ids: IntArray, surface: SurfaceIndex, closest: ClosestPoints) -> NDArray[np.float64]:
