@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
-from facemill.detail.face_areas import (
+from facemill.faces.face_areas import (
     detail_mask,
     face_areas,
+    landmark_places,
     measure_face,
     millimetres_per_texel,
     within,
@@ -127,7 +128,7 @@ def prepare_detail_atlas(topology: Topology, size: int = SIZE) -> DetailAtlas:
     top, left, height, width = window
     cut = (slice(top, top + height), slice(left, left + width))
     window_raster = _with_gutter(face_ids[cut], faces.barycentrics[cut], GUTTER)
-    measure = measure_face(_landmark_places(topology, rows), size, window)
+    measure = measure_face(landmark_places(topology, rows), size, window)
     mask = detail_mask(topology, window_raster, measure)
     reached = torch.zeros(topology.vertex_count, dtype=torch.bool)
     reached[topology.triangles[rows].reshape(-1)] = True
@@ -183,7 +184,7 @@ def check_atlas(topology: Topology, size: int) -> None:
     overlap = float(((face > 0) & (everything > 1)).sum() / count)
     if overlap > MOST_OVERLAP:
         raise _refused("overlaps", "one place of the surface a texel", f"{overlap:.1%} of the face have more")
-    places = _landmark_places(topology, torch.nonzero(within(topology, "face"))[:, 0])
+    places = landmark_places(topology, torch.nonzero(within(topology, "face"))[:, 0])
     absent = [number for number in NEEDED_LANDMARKS if not np.isfinite(places[number]).all()]
     if absent:
         raise FormatError(
@@ -231,12 +232,3 @@ def _with_gutter(ids: Tensor, barycentrics: Tensor, gutter: int) -> UvRaster:
         torch.where(near[..., None], barycentrics[nearest], barycentrics),
         mask,
     )
-
-
-def _landmark_places(topology: Topology, rows: Tensor) -> NDArray[np.float64]:
-    """(68, 2) uv of the landmarks by the triangles `rows`; NaN for those that lie on none of them."""
-    places = np.full((topology.vertex_count + 1, 2), np.nan)  # the last one answers the id -1
-    places[topology.triangles[rows].numpy()] = topology.uv.double().numpy()[
-        topology.uv_triangles[rows].numpy()
-    ]
-    return np.asarray(places[topology.landmarks68.numpy()])

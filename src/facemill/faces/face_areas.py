@@ -96,6 +96,15 @@ def measure_face(
     return FaceMeasure(offsets @ across * scale, offsets @ upright * scale, local)
 
 
+def landmark_places(topology: Topology, rows: Tensor) -> NDArray[np.float64]:
+    """(68, 2) uv of the landmarks by the triangles `rows`; NaN for those that lie on none of them."""
+    places = np.full((topology.vertex_count + 1, 2), np.nan)  # the last one answers the id -1
+    places[topology.triangles[rows].numpy()] = topology.uv.double().numpy()[
+        topology.uv_triangles[rows].numpy()
+    ]
+    return np.asarray(places[topology.landmarks68.numpy()])
+
+
 def millimetres_per_texel(measure: FaceMeasure) -> float:
     """By the same measure."""
     return float(np.hypot(measure.right[0, 1] - measure.right[0, 0], measure.up[0, 1] - measure.up[0, 0]))
