@@ -160,6 +160,9 @@ def read_ply(path: str | Path, need_triangles: bool = True, need_numbers: bool =
         raise FormatError(
             f"{path} cannot be read as PLY", "an ascii or binary PLY file", str(error), _REMEDY
         ) from error
+    if isinstance(loaded, trimesh.Scene):  # what trimesh makes of a file without vertices
+        empty = np.zeros((0, 3)), np.zeros((0, 3), dtype=np.int64)
+        return checked_mesh(path, need_triangles, need_numbers, *empty, None, None, None)
     faces = getattr(loaded, "faces", None)
     triangles = np.zeros((0, 3), dtype=np.int64) if faces is None else np.asarray(faces, dtype=np.int64)
     colors = None

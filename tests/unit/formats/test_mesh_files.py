@@ -226,3 +226,11 @@ def test_material_picture_beside_the_obj_is_lossless(tmp_path):
     write_obj(tmp_path / "face.obj", replace(SQUARE, colors=None), TEXTURE)
     assert "map_Kd face.png" in (tmp_path / "face.mtl").read_text()
     assert_array_equal(np.asarray(Image.open(tmp_path / "face.png")), TEXTURE)
+
+
+def test_a_ply_file_without_a_vertex_says_so(tmp_path):
+    header = "ply\nformat ascii 1.0\nelement vertex 0\nproperty float x\nproperty float y\nproperty float z\n"
+    lists = "element face 0\nproperty list uchar int vertex_indices\nend_header\n"
+    (tmp_path / "none.ply").write_text(header + lists)
+    with pytest.raises(FormatError, match="holds no vertex"):
+        read_ply(tmp_path / "none.ply")
