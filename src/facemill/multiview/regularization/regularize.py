@@ -1,0 +1,76 @@
+"""The stage `regularize_surface`: from matches of one capture to one surface without holes."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from facemill.formats.surface_maps import SurfaceMap, read_surface_map
+from facemill.multiview.capture_files import MappedCapture
+from facemill.multiview.regularization.bending import TexelBending
+from facemill.multiview.regularization.combined_matches import FILLED, CombinedMatches, combine_matches
+from facemill.multiview.regularization.robust_surface import robust_surface
+from facemill.multiview.regularization.settings import RegularizeSurfaceSettings
+from facemill.multiview.regularization.surface_files import write_nothing, write_regularized
+from facemill.multiview.texel_grid import TexelGrid
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SurfaceFiles:
+    """classical: matches.npz of match_surface. implicit: volume.npz of predict_implicit. regularized and
+    surface: the map and the mesh that are written."""
+
+    classical: str | Path
+    implicit: str | Path
+    regularized: str | Path
+    surface: str | Path
+
+
+def regularize_surface(
+    opened: MappedCapture, files: SurfaceFiles, settings: RegularizeSurfaceSettings
+) -> None:
+    """Write the surface of a capture; one without matches gets files that say why.
+
+    Raises:
+        FormatError: a file of matches is missing or damaged.
+    """
+    fitted, grid = opened.fitted, opened.grid
+    if grid is None:
+        write_nothing(fitted.status, fitted.reason, files.regularized, files.surface)
+        return
+    found = {"implicit": read_surface_map(files.implicit), "classical": read_surface_map(files.classical)}
+    matches = combine_matches(found, settings)
+    if isinstance(matches, tuple):
+        status, reason = matches
+        logger.warning("%s has no surface: %s: %s", fitted.name, status, reason)
+        write_nothing(status, reason, files.regularized, files.surface)
+        return
+    surface = regularized(grid, matches, settings)
+    write_regularized(fitted, grid, surface, files.regularized, files.surface)
+
+
+def regularized(grid: TexelGrid, matches: CombinedMatches, settings: RegularizeSurfaceSettings) -> SurfaceMap:
+    """The map that `regularized.npz` holds: finite on the whole mask, NaN beside it."""
+    bending = TexelBending(grid.position, grid.normal, grid.mask)
+    found = robust_surface(
+        bending, matches.displacement, matches.confidence, grid.deviation, settings.surface
+    )
+    source = np.where(found.kept, matches.source, FILLED).astype(np.uint8)
+    more = {
+        "source": source,
+        "matcher": np.array(matches.matcher),
+        "regularizer": np.array("classical"),
+    }
+    return SurfaceMap(
+        grid.size,
+        grid.window,
+        found.displacement.astype(np.float32),
+        found.confidence.astype(np.float32),
+        found.kept,
+        more,
+    )
