@@ -191,7 +191,9 @@ def edges(triangles: IntArray) -> IntArray:
 def boundary_edges(triangles: IntArray) -> IntArray:
     """Edges of exactly one triangle, (E, 2), directed as that triangle runs through them."""
     directed = _directed_edges(triangles)
-    _, index, count = np.unique(np.sort(directed, axis=1), axis=0, return_index=True, return_counts=True)
+    low, high = np.sort(directed, axis=1).T
+    numbers = low * (int(triangles.max(initial=0)) + 1) + high  # one number sorts faster than a pair
+    _, index, count = np.unique(numbers, return_index=True, return_counts=True)
     return directed[np.sort(index[count == 1])]
 
 
