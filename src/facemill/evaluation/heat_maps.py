@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -11,6 +13,7 @@ from facemill.geometry.camera import Camera
 from facemill.geometry.mesh import FloatArray, IntArray
 from facemill.geometry.rotation import rotation_about_y
 from facemill.rendering.render import GREY, render, render_geometry
+from facemill.runtime.messages import INK, message
 
 # 0, then equal steps to the end of the scale and beyond: dark blue, teal, yellow, red, dark red
 STOPS = np.array(
@@ -47,19 +50,76 @@ def heat_map(
         end: mm at the end of the colour scale.
         side: height of the picture of one view, px.
     """
-    colors = np.tile(np.array(UNSCORED), (len(vertices), 1))
-    colors[scored] = distance_colors(distances, end)
+    views = colored_views(vertices, triangles, scored, [distances], right, out, end, side)[0]
+    return _with_scale(np.concatenate(views, axis=1), end, title)
+
+
+def heat_map_columns(
+    vertices: FloatArray,
+    triangles: IntArray,
+    scored: IntArray,
+    columns: Sequence[tuple[str, FloatArray | None, str]],
+    end: float,
+    title: str,
+    side: int = 340,
+) -> Image.Image:
+    """Several distances at the same vertices of an upright scan, side by side, under ONE scale.
+
+    Args:
+        vertices (V, 3) mm, triangles (F, 3): the scan; +x to the image right, +z out of the face.
+        scored: (N,) vertex ids.
+        columns: of each its heading, the distances (N,) mm, not finite = not known (stays grey), and a second
+            line of words; None instead of distances: the words stand where the pictures would be.
+        end: mm at the end of the colour scale.
+        side: of the picture of one view, px; the view from the side is below the one from the front.
+    """
+    given = [distances for _, distances, _ in columns if distances is not None]
+    axes = np.eye(3)
+    drawn = iter(colored_views(vertices, triangles, scored, given, axes[0], axes[2], end, side))
+    strips = []
+    for heading, distances, words in columns:
+        strip = Image.new("RGB", (side, 2 * side + 36), "white")
+        pen = ImageDraw.Draw(strip)
+        pen.text((8, 2), heading, fill=INK)
+        if distances is None:
+            strip.paste(message(words, side), (0, 40))
+        else:
+            pen.text((8, 18), words, fill=INK)
+            for number, view in enumerate(next(drawn)):
+                strip.paste(_image(view), (0, 36 + number * side))
+        strips.append(np.asarray(strip))
+    return _with_scale(np.concatenate(strips, axis=1) / 255, end, title)
+
+
+def colored_views(
+    vertices: FloatArray,
+    triangles: IntArray,
+    scored: IntArray,
+    values: Sequence[FloatArray],
+    right: FloatArray,
+    out: FloatArray,
+    end: float,
+    side: int,
+) -> list[list[NDArray[np.float64]]]:
+    """Two views (side, side, 3), 0..1, from the front and from the side, for each of several `values`.
+
+    For the arguments see `heat_map`. Where a value is not finite the surface stays grey.
+    """
     camera = _frontal_camera(right, out, vertices[scored], side)
     points = torch.from_numpy(np.ascontiguousarray(vertices, dtype=np.float64))
     table = torch.from_numpy(np.ascontiguousarray(triangles, dtype=np.int64))
-    views = []
+    views: list[list[NDArray[np.float64]]] = [[] for _ in values]
     for camera_of_view in (camera, _turned(camera)):
-        colored = render(points[None], table, torch.from_numpy(colors), camera_of_view, (side, side))
         grey = render_geometry(points, table, camera_of_view, (side, side))
         light = np.clip(grey.mean(axis=2, keepdims=True) / np.mean(GREY), 0, 1.2)
-        picture = np.where(colored.mask[0, :, :, None].numpy(), colored.image[0].numpy() * light, 1.0)
-        views.append(np.clip(picture, 0, 1))
-    return _with_scale(np.concatenate(views, axis=1), end, title)
+        for distances, drawn in zip(values, views, strict=True):
+            known = np.isfinite(distances)
+            colors = np.tile(np.array(UNSCORED), (len(vertices), 1))
+            colors[scored[known]] = distance_colors(distances[known], end)
+            colored = render(points[None], table, torch.from_numpy(colors), camera_of_view, (side, side))
+            picture = np.where(colored.mask[0, :, :, None].numpy(), colored.image[0].numpy() * light, 1.0)
+            drawn.append(np.clip(picture, 0, 1))
+    return views
 
 
 def _frontal_camera(right: FloatArray, out: FloatArray, scored: FloatArray, side: int) -> Camera:
@@ -87,14 +147,18 @@ def _turned(camera: Camera) -> Camera:
 def _with_scale(picture: FloatArray, end: float, title: str) -> Image.Image:
     height, width = picture.shape[:2]
     page = Image.new("RGB", (width, height + BAR_HEIGHT + 22), "white")
-    page.paste(Image.fromarray((picture * 255 + 0.5).astype(np.uint8)), (0, 22))
+    page.paste(_image(picture), (0, 22))
     draw = ImageDraw.Draw(page)
-    draw.text((8, 5), title, fill="#26282c")
+    draw.text((8, 5), title, fill=INK)
     bar = distance_colors(np.linspace(0, end, 300), end)[None].repeat(12, axis=0)
     top = height + 26
     left = (width - 300) // 2
-    page.paste(Image.fromarray((bar * 255 + 0.5).astype(np.uint8)), (left, top))
+    page.paste(_image(bar), (left, top))
     for share in (0, 0.5, 1):
         words = f"{end * share:g} mm" if share else "0"
-        draw.text((left + 300 * share, top + 15), words, fill="#26282c", anchor="ma")
+        draw.text((left + 300 * share, top + 15), words, fill=INK, anchor="ma")
     return page
+
+
+def _image(picture: FloatArray) -> Image.Image:
+    return Image.fromarray((picture * 255 + 0.5).astype(np.uint8))

@@ -22,4 +22,4 @@ class SurfaceEvaluationSettings(Settings):
     least_views: int = Field(
         default=2, ge=1, description="Views that must see a place of the base mesh for it to count."
     )
-    heat_map_end: float = Field(default=1.0, gt=0, description="Distance at the end of the colour scale, mm.")
+    heat_map_end: float = Field(default=0.5, gt=0, description="Distance at the end of the colour scale, mm.")

@@ -1,0 +1,56 @@
+"""Snakemake's benchmark files: what one job of a rule cost."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import NamedTuple
+
+from facemill.runtime.errors import FormatError
+
+
+class Cost(NamedTuple):
+    """seconds: of wall clock. processor_seconds: of all threads. memory: MiB of resident memory, at most.
+
+    None where Snakemake could not measure it (`-`, `NA`).
+    """
+
+    seconds: float | None
+    processor_seconds: float | None
+    memory: float | None
+
+
+def read_cost(path: str | Path) -> Cost | None:
+    """The last row of a benchmark file (`s`, `cpu_time`, `max_rss`); None where no file is.
+
+    Raises:
+        FormatError: the file cannot be read or is no benchmark.
+    """
+    if not Path(path).is_file():
+        return None
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file, delimiter="\t"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise FormatError(
+            f"{path} cannot be read", "a benchmark of Snakemake", str(error), "remove it"
+        ) from error
+    if not rows or "s" not in rows[-1] or "max_rss" not in rows[-1]:
+        raise FormatError(
+            f"{path} is no benchmark of Snakemake",
+            "a row with s and max_rss",
+            str(list(rows[-1])) if rows else "no row",
+            "remove it",
+        )
+    return Cost(*(_number(rows[-1].get(name)) for name in ("s", "cpu_time", "max_rss")))
+
+
+def _number(text: str | None) -> float | None:
+    """
+    >>> _number("2.5"), _number("-"), _number(None)
+    (2.5, None, None)
+    """
+    try:
+        return float(text or "")
+    except ValueError:
+        return None
