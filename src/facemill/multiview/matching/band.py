@@ -62,7 +62,7 @@ def localise(scores: NDArray[np.floating], chosen: NDArray[np.integer] | None = 
         chosen: (H, W), another sample instead of the best, for example that of an aggregation.
 
     >>> peaks = localise(np.array([[[0.0, 0.5, 0.7, 0.3]]]))
-    >>> float(peaks.index[0, 0].round(4)), float(peaks.height[0, 0].round(4))
+    >>> round(float(peaks.index[0, 0]), 4), round(float(peaks.height[0, 0]), 4)
     (1.8333, 0.7083)
     """
     values = np.asarray(scores, dtype=np.float32)
@@ -95,6 +95,7 @@ def matched_surface(
     views: NDArray[np.integer],
     queries: int,
     chosen: NDArray[np.integer] | None = None,
+    displacement: NDArray[np.floating] | None = None,
 ) -> SurfaceMap:
     """The file of a matcher: the surface at the maximum of each texel of `grid.mask`, and its band.
 
@@ -103,16 +104,18 @@ def matched_surface(
         confidence: (H, W) 0..1; views: (H, W), how many were compared.
         queries: how often a texel was looked up in a view, all levels together.
         chosen: see `localise`.
+        displacement: (H, W) mm instead of the maximum's, NaN where nothing was matched.
     """
-    peaks = localise(band.scores, chosen)
-    known = grid.mask & np.isfinite(peaks.index)
+    if displacement is None:
+        displacement = band.displacement(localise(band.scores, chosen).index)
+    known = grid.mask & np.isfinite(displacement)
     outside = ~grid.mask
     scores = band.scores.astype(np.float16)
     scores[outside] = np.nan
     return SurfaceMap(
         grid.size,
         grid.window,
-        np.where(known, band.displacement(peaks.index), np.nan).astype(np.float32),
+        np.where(known, displacement, np.nan).astype(np.float32),
         np.where(known, np.clip(confidence, 0, 1), 0).astype(np.float32),
         known,
         {

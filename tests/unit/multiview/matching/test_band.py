@@ -5,11 +5,10 @@ import pytest
 import torch
 
 from facemill.geometry.camera import Camera
-from facemill.models.topology import REGION_NAMES, Topology
 from facemill.multiview.matching.band import Band, localise, matched_surface
 from facemill.multiview.matching.levels import filled, median_filtered, next_centre, spread, thinned
 from facemill.multiview.matching.visibility import displaced_visibility, grid_normals, surroundings_of
-from unit.multiview.matching.grid_toys import plane_grid
+from unit.multiview.matching.grid_toys import AWAY, plane_grid, toy_topology
 
 
 def test_parabola_gives_the_vertex_of_a_parabola():
@@ -111,21 +110,6 @@ def test_next_centre_follows_the_surface_past_an_outlier():
     assert np.abs(centre - 0.1 * rows)[6:18].max() < 0.41  # one texel of the coarse level
 
 
-def toy_topology():
-    """Two triangles far beside the face."""
-    nothing = torch.zeros(4, dtype=torch.bool)
-    triangles = torch.tensor([[0, 1, 2], [0, 2, 3]])
-    return Topology(
-        triangles,
-        torch.tensor([[0.0, 0.0], [0.01, 0.0], [0.01, 0.01], [0.0, 0.01]], dtype=torch.float64),
-        triangles,
-        torch.full((68,), -1),
-        torch.full((17, 1), -1),
-        torch.full((7,), -1),
-        dict.fromkeys(REGION_NAMES, nothing),
-    )
-
-
 def camera_above(distance=500.0):
     """Looks down -z at the plane's middle from a distance; 4 pixels per millimetre at z = 0."""
     rotation = torch.diag(torch.tensor([1.0, -1.0, -1.0], dtype=torch.float64))
@@ -136,11 +120,10 @@ def camera_above(distance=500.0):
 
 def test_visibility_sees_the_face_that_something_hides_only_in_part():
     grid = plane_grid()
-    away = np.array([[300.0, 0, 0], [301, 0, 0], [301, 1, 0], [300, 1, 0]])
     plate = np.array([[4.0, -30, 20], [8, -30, 20], [8, 30, 20], [4, 30, 20]])  # over columns 4..8
     views = [(camera_above(), (160, 160))]
     still = np.zeros(grid.mask.shape)
-    free = displaced_visibility(grid, still, surroundings_of(grid, away, toy_topology()), views)[..., 0]
+    free = displaced_visibility(grid, still, surroundings_of(grid, AWAY, toy_topology()), views)[..., 0]
     hidden = displaced_visibility(grid, still, surroundings_of(grid, plate, toy_topology()), views)[..., 0]
     inner = np.zeros_like(grid.mask)
     inner[6:-6, 6:-6] = True  # beside the plane's border the depth map sees the background
@@ -152,9 +135,7 @@ def test_visibility_sees_the_face_that_something_hides_only_in_part():
 def test_visibility_follows_the_displacement():
     """A wall that rises 8 mm hides what lies behind it from an oblique view."""
     grid = plane_grid(32, 32)
-    away = surroundings_of(
-        grid, np.array([[300.0, 0, 0], [301, 0, 0], [301, 1, 0], [300, 1, 0]]), toy_topology()
-    )
+    away = surroundings_of(grid, AWAY, toy_topology())
     angle = np.radians(50)
     right, forward = np.array([np.cos(angle), 0, np.sin(angle)]), np.array([np.sin(angle), 0, -np.cos(angle)])
     rotation = np.stack([right, np.cross(forward, right), forward])

@@ -1,0 +1,57 @@
+"""How far a match can be trusted."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facemill.multiview.matching.band import Band, Peaks
+from facemill.multiview.matching.levels import median_filtered
+
+LOW_HEIGHT, FULL_HEIGHT = 0.15, 0.6  # scores at which a maximum counts nothing, and everything
+LOOSE = 0.25  # mm: breadth of a maximum at which it counts half
+APART = 0.2  # mm from the median of the neighbours at which a match counts half
+AT_THE_END = 0.25  # of the band: the surface may lie beyond
+VIEWS = (0.0, 0.0, 0.5, 0.8, 1.0)  # by number of views compared, the last for more
+EVERYWHERE = 1e-3  # weight of any match in the median of its neighbours
+
+
+def match_confidence(
+    band: Band,
+    chosen: NDArray[np.integer],
+    peaks: Peaks,
+    displacement: NDArray[np.floating],
+    views: NDArray[np.integer],
+    mask: NDArray[np.bool_],
+) -> NDArray[np.float32]:
+    """(H, W) 0..1: product of what its height, breadth and place, its neighbours and the views say.
+
+    A maximum of height b whose scores bend by c per mm^2 is as broad as sqrt((1 - b) / c): a lower score
+    costs as much as being so far off. Matches far from the median of the 5 x 5 texels around, at the end of
+    the band, or of few views count less. 0 where nothing is matched.
+    """
+    known = mask & np.isfinite(displacement)
+    height = np.clip((peaks.height - LOW_HEIGHT) / (FULL_HEIGHT - LOW_HEIGHT), 0, 1)
+    breadth = peak_breadth(band, chosen, peaks)
+    sharp = 1 / (1 + (breadth / LOOSE) ** 2)
+    number = np.asarray(VIEWS)[np.minimum(views, len(VIEWS) - 1)]
+    alone = np.where(known, height * sharp * number, 0) * np.where(peaks.inside, 1, AT_THE_END)
+    medians = median_filtered(displacement, np.where(known, alone + EVERYWHERE, 0), mask, fewest=0.0)
+    away = np.where(known, displacement - medians, np.inf)
+    return np.where(known, alone / (1 + (away / APART) ** 2), 0).astype(np.float32)
+
+
+def peak_breadth(band: Band, chosen: NDArray[np.integer], peaks: Peaks) -> NDArray[np.float64]:
+    """(H, W) mm, sqrt((1 - b) / c) of maxima of height b; infinite where scores do not fall on both sides.
+
+    c is what the parabola through the sample and its neighbours bends by: its fall is c d^2 at d mm.
+    """
+    last = band.scores.shape[-1] - 1
+
+    def at(place: NDArray) -> NDArray[np.float32]:
+        return np.take_along_axis(band.scores, np.clip(place, 0, last)[..., None], axis=-1)[..., 0]
+
+    bend = at(chosen) - (at(chosen - 1) + at(chosen + 1)) / 2
+    usable = peaks.inside & (bend > 0)
+    bend = np.where(usable, bend, 1) / band.step**2
+    return np.where(usable, np.sqrt(np.maximum(1 - peaks.height, 0) / bend), np.inf)
