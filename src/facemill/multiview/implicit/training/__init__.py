@@ -1,0 +1,1 @@
+"""Training of the matching network: captures, patches, objective, task."""
