@@ -17,10 +17,12 @@ from facemill.report.inputs import read_inputs
 from facemill.report.page import write_report
 from facemill.report.people_inputs import read_people
 from facemill.report.settings import ReportSettings
+from facemill.report.surface_inputs import read_surfaces
 from facemill.report.training_inputs import read_trainings
 from facemill.runtime.logs import log_to
 
 log_to(snakemake.log[0])
+captures = read_captures(snakemake.input.captures)
 inputs = read_inputs(
     run=snakemake.params.run,
     results=snakemake.params.results,
@@ -32,6 +34,7 @@ inputs = read_inputs(
     trainings=read_trainings(snakemake.input.training),
     people=read_people(snakemake.input.people, snakemake.input.exported_people),
     detail=read_detail(snakemake.input.detail),
-    captures=read_captures(snakemake.input.captures),
+    captures=captures,
+    surfaces=read_surfaces(captures, snakemake.input.captures, snakemake.params.benchmarks),
 )
 write_report(snakemake.output.page, inputs, ReportSettings(**snakemake.params.settings))

@@ -12,7 +12,7 @@ import pandas as pd
 
 from facemill.runtime.errors import FormatError
 
-TABLE, EVALUATION = "captures.csv", "result.json"
+TABLE, EVALUATION = "captures.csv", Path("evaluate_base_mesh") / "result.json"
 COLUMNS = ("capture", "person", "status", "reason", "views", "views_used")
 
 
@@ -44,7 +44,7 @@ def read_captures(files: Iterable[str | Path]) -> tuple[CaptureResults, ...]:
         FormatError: a file is missing or damaged, or the table lacks a column.
     """
     paths = [Path(path) for path in files]
-    measured = {path.parent.parent.name: _json(path) for path in paths if path.name == EVALUATION}
+    measured = {path.parent.parent.name: _json(path) for path in paths if path.parts[-2:] == EVALUATION.parts}
     return tuple(
         CaptureResults(row["capture"], row, path.parent / row["capture"], measured.get(row["capture"]))
         for path in paths

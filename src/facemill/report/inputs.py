@@ -13,6 +13,7 @@ from facemill.report.capture_inputs import CaptureResults
 from facemill.report.detail_inputs import DetailSetResults
 from facemill.report.evaluation_inputs import Evaluations
 from facemill.report.people_inputs import PeopleSetResults
+from facemill.report.surface_inputs import SurfaceResults
 from facemill.report.training_inputs import Training
 from facemill.runtime.errors import FormatError
 from facemill.runtime.tables import OK, read_table
@@ -51,6 +52,7 @@ class ReportInputs:
         people: sets of people, of whom each was made of several photos.
         detail: photo sets whose faces got a detail layer.
         captures: heads that were captured from several sides.
+        surfaces: of these captures, where the run makes them.
     """
 
     run: str
@@ -62,6 +64,7 @@ class ReportInputs:
     people: tuple[PeopleSetResults, ...] = ()
     detail: tuple[DetailSetResults, ...] = ()
     captures: tuple[CaptureResults, ...] = ()
+    surfaces: tuple[SurfaceResults, ...] = ()
 
 
 def read_inputs(
@@ -76,6 +79,7 @@ def read_inputs(
     people: tuple[PeopleSetResults, ...] = (),
     detail: tuple[DetailSetResults, ...] = (),
     captures: tuple[CaptureResults, ...] = (),
+    surfaces: tuple[SurfaceResults, ...] = (),
 ) -> ReportInputs:
     """Read what the stages wrote.
 
@@ -86,6 +90,7 @@ def read_inputs(
         coarse: coarse/<set>/export_coarse/<shard>.parquet; none for sets that were not exported.
         evaluations: of `read_evaluations`. trainings: of `read_trainings`.
         people: of `read_people`. detail: of `read_detail`. captures: of `read_captures`.
+        surfaces: of `read_surfaces`.
     Raises:
         FormatError: a table is missing, damaged, of an unknown set or lacks a column.
     """
@@ -100,7 +105,16 @@ def read_inputs(
         exported[name].append(_checked(read_table(path), path, ("photo", "status", "reason", "folder")))
     sets = tuple(_photo_set(name, table, exported[name]) for name, table in photos.items())
     return ReportInputs(
-        run, sets, read_times(benchmarks), configuration, evaluations, trainings, people, detail, captures
+        run,
+        sets,
+        read_times(benchmarks),
+        configuration,
+        evaluations,
+        trainings,
+        people,
+        detail,
+        captures,
+        surfaces,
     )
 
 

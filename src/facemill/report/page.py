@@ -27,6 +27,7 @@ from facemill.report.sections import (
     times_section,
 )
 from facemill.report.settings import ReportSettings
+from facemill.report.surface_section import surfaces_section
 from facemill.report.training_section import training_section
 from facemill.runtime.files import write_text
 
@@ -42,6 +43,7 @@ SECTIONS: tuple[SectionMaker, ...] = (
     detail_section,
     people_section,
     captures_section,
+    surfaces_section,
     training_section,
     photos_section,
     times_section,
