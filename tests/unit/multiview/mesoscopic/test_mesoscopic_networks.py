@@ -88,7 +88,7 @@ def test_published_generator_has_the_names_and_shapes_of_the_paper():
 
 def test_published_generator_computed_once_more_by_hand():
     network = PublishedNetwork(MesoscopicSpec("published", limit=0.914, base_width=2, halvings=1, blocks=1))
-    weights = {name: value for name, value in network.state_dict().items()}
+    weights = dict(network.state_dict())
     maps = inputs(8, 3)
     f = torch.nn.functional
     places = {"first": "model.1", "down": "model.4", "up": "model.8", "last": "model.12"}
