@@ -97,6 +97,14 @@ class BakedTexture(NamedTuple):
     weight: Tensor
 
 
+class PointView(NamedTuple):
+    """How one camera sees N points: pixels (N, 2), NaN behind it; depth (N,); weight (N,), 0 = not seen."""
+
+    pixels: Tensor
+    depth: Tensor
+    weight: Tensor
+
+
 class TexelView(NamedTuple):
     """Where a camera sees each texel.
 
@@ -171,16 +179,47 @@ def view_texels(
         prepared = normals_of_vertices or VertexNormals(triangles, len(vertices), "area")
         normals = raster.interpolate(prepared(vertices), triangles)
         positions = raster.interpolate(vertices, triangles)
-        to_camera = normalised(camera.centre - positions)
-        cosine = (normalised(normals) * to_camera).sum(-1)
-        flat = positions.reshape(-1, 3)
-        pixels, depth = project(flat, camera)
+        seen = view_points(
+            positions.reshape(-1, 3),
+            normals.reshape(-1, 3),
+            vertices,
+            triangles,
+            camera,
+            photo_size,
+            tolerance,
+            least_cosine,
+        )
+        shape = normals.shape[:2]
+        weight = seen.weight.reshape(shape) * raster.filled
+    return TexelView(seen.pixels.reshape(*shape, 2), seen.depth.reshape(shape), weight)
+
+
+def view_points(
+    points: Tensor,
+    normals: Tensor,
+    vertices: Tensor,
+    triangles: Tensor,
+    camera: Camera,
+    photo_size: tuple[int, ...],
+    tolerance: float = 1.0,
+    least_cosine: float = 0.1,
+) -> PointView:
+    """Where one camera sees points on a surface, and how well: see `bake_texture`.
+
+    Args:
+        points, normals: (N, 3), of any length but 0, on the surface that the mesh `vertices` (V, 3),
+            `triangles` (F, 3) shows to within `tolerance` millimetres.
+        photo_size: (H, W) of the photo.
+    """
+    with torch.no_grad():
+        cosine = (normalised(normals) * normalised(camera.centre - points)).sum(-1)
+        pixels, depth = project(points, camera)
         limits = pixels.new_tensor([photo_size[1] - 0.5, photo_size[0] - 0.5])
         seen = ((pixels >= -0.5) & (pixels <= limits)).all(-1)  # False where pixels are NaN
-        seen &= raster.filled.reshape(-1) & (cosine.reshape(-1) > least_cosine)
-        seen &= _unhidden(flat, depth, cosine.reshape(-1), vertices, triangles, camera, photo_size, tolerance)
-        weight = ((cosine - least_cosine) / (1 - least_cosine)).clamp(0, 1) * seen.reshape(cosine.shape)
-    return TexelView(pixels.reshape(*weight.shape, 2), depth.reshape(weight.shape), weight)
+        seen &= cosine > least_cosine
+        seen &= _unhidden(points, depth, cosine, vertices, triangles, camera, photo_size, tolerance)
+        weight = ((cosine - least_cosine) / (1 - least_cosine)).clamp(0, 1) * seen
+    return PointView(pixels, depth, weight)
 
 
 def merge_textures(baked: list[BakedTexture]) -> BakedTexture:

@@ -1,0 +1,1 @@
+"""Texture of the whole atlas from all views of a capture."""
