@@ -3,7 +3,7 @@
 input: capture (prepare_capture/capture.json), arrays and report (fit_base_mesh/<person>.npz, .json), model,
     maps (uv_maps.npz), classical (match_surface/matches.npz), implicit (volume.npz)
 output: regularized (regularized.npz), surface (surface.ply)
-params: settings
+params: settings (`network` is a path, or empty), device
 wildcards: capture
 """
 
@@ -11,7 +11,7 @@ from facemill.models.files import load_model
 from facemill.multiview.capture_files import CaptureFiles
 from facemill.multiview.regularization.regularize import SurfaceFiles, regularize_surface
 from facemill.multiview.regularization.settings import RegularizeSurfaceSettings
-from facemill.runtime.devices import use_threads
+from facemill.runtime.devices import choose_device, use_threads
 from facemill.runtime.logs import log_to
 
 log_to(snakemake.log[0])
@@ -31,4 +31,5 @@ regularize_surface(
         snakemake.output.surface,
     ),
     RegularizeSurfaceSettings(**snakemake.params.settings),
+    choose_device(snakemake.params.device),
 )

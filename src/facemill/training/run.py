@@ -73,7 +73,7 @@ class TrainingRun:
         average.to(fabric.device).eval().requires_grad_(False)
         if fabric.world_size > 1:
             synchronise_norms(network)
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network.to(memory_format=_layout(network))  # type: ignore[call-overload]
         self.network = network
         optimiser = torch.optim.AdamW(
             (p for p in network.parameters() if p.requires_grad),
@@ -262,6 +262,12 @@ def freeze_norms(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.eval()
+
+
+def _layout(network: nn.Module) -> torch.memory_format:
+    """Channels last, which is fastest; torch has one such layout for images and one for volumes."""
+    volumes = any(isinstance(module, nn.Conv3d) for module in network.modules())
+    return torch.channels_last_3d if volumes else torch.channels_last
 
 
 def make_fabric(settings: TrainerSettings, device: torch.device) -> Fabric:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facemill.formats.surface_maps import OK, MappedSurface, SurfaceMap
-from facemill.multiview.regularization.settings import RegularizeSurfaceSettings
+from facemill.multiview.regularization.settings import MatchChoice
 
 FILLED, IMPLICIT, CLASSICAL = 0, 1, 2
 SOURCES = {"implicit": IMPLICIT, "classical": CLASSICAL}
@@ -36,7 +36,7 @@ class CombinedMatches:
 
 
 def combine_matches(
-    files: Mapping[str, MappedSurface], settings: RegularizeSurfaceSettings
+    files: Mapping[str, MappedSurface], settings: MatchChoice
 ) -> CombinedMatches | tuple[str, str]:
     """Choose for each texel whose match counts.
 

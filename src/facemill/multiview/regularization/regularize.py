@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from facemill.formats.surface_maps import SurfaceMap, read_surface_map
 from facemill.multiview.capture_files import MappedCapture
 from facemill.multiview.regularization.bending import TexelBending
 from facemill.multiview.regularization.combined_matches import FILLED, CombinedMatches, combine_matches
+from facemill.multiview.regularization.evidence import evidence_of
+from facemill.multiview.regularization.network_files import load_regularizer
+from facemill.multiview.regularization.networks import AnyRegularizer
+from facemill.multiview.regularization.refine import refine
 from facemill.multiview.regularization.robust_surface import robust_surface
 from facemill.multiview.regularization.settings import RegularizeSurfaceSettings
 from facemill.multiview.regularization.surface_files import write_nothing, write_regularized
@@ -32,13 +37,16 @@ class SurfaceFiles:
 
 
 def regularize_surface(
-    opened: MappedCapture, files: SurfaceFiles, settings: RegularizeSurfaceSettings
+    opened: MappedCapture, files: SurfaceFiles, settings: RegularizeSurfaceSettings, device: torch.device
 ) -> None:
     """Write the surface of a capture; one without matches gets files that say why.
 
     Raises:
-        FormatError: a file of matches is missing or damaged.
+        FormatError: a file of matches, or the weights, are missing or damaged.
     """
+    network = None
+    if settings.regularizer == "network" and settings.network:
+        network = load_regularizer(settings.network).to(device)
     fitted, grid = opened.fitted, opened.grid
     if grid is None:
         write_nothing(fitted.status, fitted.reason, files.regularized, files.surface)
@@ -50,27 +58,38 @@ def regularize_surface(
         logger.warning("%s has no surface: %s: %s", fitted.name, status, reason)
         write_nothing(status, reason, files.regularized, files.surface)
         return
-    surface = regularized(grid, matches, settings)
+    surface = regularized(grid, matches, settings, network)
     write_regularized(fitted, grid, surface, files.regularized, files.surface)
 
 
-def regularized(grid: TexelGrid, matches: CombinedMatches, settings: RegularizeSurfaceSettings) -> SurfaceMap:
+def regularized(
+    grid: TexelGrid,
+    matches: CombinedMatches,
+    settings: RegularizeSurfaceSettings,
+    network: AnyRegularizer | None,
+) -> SurfaceMap:
     """The map that `regularized.npz` holds: finite on the whole mask, NaN beside it."""
     bending = TexelBending(grid.position, grid.normal, grid.mask)
     found = robust_surface(
         bending, matches.displacement, matches.confidence, grid.deviation, settings.surface
     )
     source = np.where(found.kept, matches.source, FILLED).astype(np.uint8)
+    displacement, confidence = found.displacement, found.confidence.astype(np.float32)
+    refined = network is not None and bool(matches.source.any())
+    if network is not None and refined:
+        better = refine(network, evidence_of(grid, matches, found))
+        displacement = np.where(grid.mask, better.displacement, np.nan)
+        confidence = better.confidence
     more = {
         "source": source,
         "matcher": np.array(matches.matcher),
-        "regularizer": np.array("classical"),
+        "regularizer": np.array("network" if refined else "classical"),
     }
     return SurfaceMap(
         grid.size,
         grid.window,
-        found.displacement.astype(np.float32),
-        found.confidence.astype(np.float32),
+        displacement.astype(np.float32),
+        confidence,
         found.kept,
         more,
     )

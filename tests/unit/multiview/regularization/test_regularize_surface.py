@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 import trimesh
 
 from facemill.formats.meshes import read_ply
@@ -22,6 +23,7 @@ from facemill.runtime.errors import FormatError
 from unit.multiview.map_toys import SHIFT, TURN, make_capture
 from unit.multiview.regularization.sheet_toys import scored, sheet
 
+CPU = torch.device("cpu")
 SETTINGS = RegularizeSurfaceSettings()
 
 
@@ -90,7 +92,7 @@ def test_surface_is_whole_and_its_mesh_lies_in_the_world(toy, tmp_path):
     write_surface_map(files.classical, scored(grid, matched))
     write_no_surface(files.implicit, "no_network", "there are no weights")
     opened = MappedCapture(toy.read(), grid)
-    regularize_surface(opened, files, SETTINGS)
+    regularize_surface(opened, files, SETTINGS, CPU)
     read = read_surface_map(files.regularized)
     found = read.surface
     assert read.status == "ok" and np.isfinite(found.displacement[grid.mask]).all()
@@ -104,13 +106,13 @@ def test_surface_is_whole_and_its_mesh_lies_in_the_world(toy, tmp_path):
     assert np.allclose(mesh.vertices, 2.5 * (head @ TURN.T + SHIFT), atol=1e-3)
     assert set(np.unique(mesh.triangles)) == set(range(len(mesh.vertices)))
     before = [path.read_bytes() for path in (files.regularized, files.surface)]
-    regularize_surface(opened, files, SETTINGS)
+    regularize_surface(opened, files, SETTINGS, CPU)
     assert before == [path.read_bytes() for path in (files.regularized, files.surface)]
 
 
 def test_captures_without_a_surface_say_why(toy, tmp_path):
     files = files_in(tmp_path)
-    regularize_surface(MappedCapture(toy.read("lost"), None), files, SETTINGS)
+    regularize_surface(MappedCapture(toy.read("lost"), None), files, SETTINGS, CPU)
     read = read_surface_map(files.regularized)
     assert (read.status, read.reason, read.surface) == ("no_face", "no view shows a face", None)
     assert b"no view shows a face" in files.surface.read_bytes()
@@ -120,7 +122,7 @@ def test_captures_without_a_surface_say_why(toy, tmp_path):
     far = "the base mesh is\n15 mm off"
     write_no_surface(files.classical, "out_of_band", far)
     write_surface_map(files.implicit, scored(sheet(), np.zeros((24, 32))))
-    regularize_surface(MappedCapture(toy.read(), sheet()), files, SETTINGS)
+    regularize_surface(MappedCapture(toy.read(), sheet()), files, SETTINGS, CPU)
     read = read_surface_map(files.regularized)
     assert (read.status, read.reason) == ("out_of_band", far)
     assert b"out_of_band: the base mesh is 15 mm off" in files.surface.read_bytes()
@@ -137,7 +139,7 @@ def test_without_texture_the_surface_stays_on_the_base(toy, tmp_path):
     for classical in (nothing, doubtful):
         write_surface_map(files.classical, classical)
         write_surface_map(files.implicit, nothing)
-        regularize_surface(MappedCapture(toy.read(), grid), files, SETTINGS)
+        regularize_surface(MappedCapture(toy.read(), grid), files, SETTINGS, CPU)
         found = read_surface_map(files.regularized).surface
         assert np.abs(found.displacement[grid.mask]).max() < 0.15 and found.confidence.max() < 0.05
         assert np.abs(found.displacement[grid.mask]).mean() < 0.03
