@@ -40,7 +40,7 @@ evaluate_surface(
     capture.fitted.in_head(scan),
     capture.fitted.problem(scan),
     SurfaceEvaluationSettings(**snakemake.params.settings),
-    snakemake.params.get("benchmarks", {}),
+    getattr(snakemake.params, "benchmarks", {}),
     snakemake.output.summary,
     snakemake.output.heat_maps,
 )
