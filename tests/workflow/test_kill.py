@@ -96,14 +96,6 @@ def kill_in_the_middle(folder: Path, scene: Scene, rule: str, delay: float) -> N
     pytest.fail(f"{rule} always ended before it could be killed")
 
 
-def start(folder: Path, scene: Scene) -> Path:
-    """A folder for a run, with the files that its configuration names."""
-    folder.mkdir()
-    if scene.files is not None:
-        scene.files(folder)
-    return folder
-
-
 def finish_and_compare(folder: Path, scene: Scene, model: Path) -> None:
     """Call Snakemake as if nothing had happened; the results are those of `model`."""
     again = run_snakemake(folder, scene.configuration, *scene.goals, timeout=TIMEOUT)
@@ -113,6 +105,11 @@ def finish_and_compare(folder: Path, scene: Scene, model: Path) -> None:
     assert [file for file in expected if found[file] != expected[file]] == []
 
 
+def copy_of_given(folder: Path, given: Path) -> Path:
+    """A folder for a run, with the files that its configuration names; tables tell when they were changed."""
+    return Path(shutil.copytree(given, folder))
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory) -> Callable[[str], Path]:
     """The folder of a run that nobody disturbed, made when a test first asks."""
@@ -120,7 +117,11 @@ def undisturbed(tmp_path_factory) -> Callable[[str], Path]:
     @cache
     def finished(name: str) -> Path:
         scene = SCENES[name]
-        folder = start(tmp_path_factory.mktemp(name) / "undisturbed", scene)
+        given = tmp_path_factory.mktemp(name) / "given"
+        given.mkdir()
+        if scene.files is not None:
+            scene.files(given)
+        folder = copy_of_given(given.with_name("undisturbed"), given)
         run = run_snakemake(folder, scene.configuration, *scene.goals, timeout=TIMEOUT)
         assert run.code == 0, run.output
         return folder
@@ -143,7 +144,7 @@ def test_every_rule_is_killed():
 def test_killed_rules_leave_nothing_half_made(tmp_path, undisturbed, name):
     """One run is killed in each of its rules in turn, each next call going on where the kill left it."""
     scene, model = SCENES[name], undisturbed(name)
-    folder = start(tmp_path / "disturbed", scene)
+    folder = copy_of_given(tmp_path / "disturbed", model.with_name("given"))
     for rule in scene.kills:
         for share in scene.shares:
             kill_in_the_middle(folder, scene, rule, share * seconds_of(model, rule))
@@ -153,7 +154,7 @@ def test_killed_rules_leave_nothing_half_made(tmp_path, undisturbed, name):
 @pytest.mark.slow
 def test_killed_snakemake_is_resumed_after_unlocking(tmp_path, undisturbed):
     scene, model = SCENES["photos"], undisturbed("photos")
-    folder = start(tmp_path / "disturbed", scene)
+    folder = copy_of_given(tmp_path / "disturbed", model.with_name("given"))
     call = snakemake_call(folder, scene.configuration)
     with (tmp_path / "first-run.log").open("w") as log:
         running = subprocess.Popen(**call, stdout=log, start_new_session=True)
