@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from facemill.formats.captures import OK, UNKNOWN, Capture, read_capture_file
+from facemill.formats.surface_maps import read_surface_map
 from facemill.runtime.errors import FormatError
 from facemill.runtime.files import atomic_path
 
@@ -29,9 +31,11 @@ COLUMNS = (
     "landmark_px",
     "deviation_mm",
 )
+SURFACE_COLUMNS = ("surface_status", "surface_reason", "surface_known")
 """left_out: views that were not used, with their status. unit_deviation: relative, one standard deviation.
 calibration_px: root mean square of calibrate_capture; landmark_px: median of fit_base_mesh; deviation_mm:
-median over the mesh of the standard deviation that the fit expects of itself."""
+median over the mesh of the standard deviation that the fit expects of itself.
+surface_status, surface_reason: of the fine surface; surface_known: share of the face that was measured."""
 
 
 def tabulate_captures(
@@ -39,12 +43,15 @@ def tabulate_captures(
     prepared: Sequence[str | Path],
     calibrated: Sequence[str | Path],
     fitted: Sequence[str | Path],
+    surfaces: Mapping[str, str | Path] | None = None,
 ) -> pd.DataFrame:
     """The rows of all captures, in the order of the configuration.
 
     Args:
         people: person by name of the capture. prepared: capture.json of each, in that order.
         calibrated: report.json of the captures that were calibrated. fitted: fit_base_mesh/<person>.json.
+        surfaces: regularized.npz by name of the capture; None of a run that makes no surfaces, whose table
+            lacks their columns.
     Raises:
         FormatError: a file is missing or not whole.
     """
@@ -56,7 +63,11 @@ def tabulate_captures(
         _row(name, person, read_capture_file(path), calibrations.get(name, {}), fits.get(name, {}))
         for (name, person), path in zip(people.items(), prepared, strict=True)
     ]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    if surfaces is None:
+        return pd.DataFrame(rows, columns=list(COLUMNS))
+    for row in rows:
+        row |= _surface(surfaces.get(row["capture"]))
+    return pd.DataFrame(rows, columns=[*COLUMNS, *SURFACE_COLUMNS])
 
 
 def write_captures_table(path: str | Path, table: pd.DataFrame) -> None:
@@ -97,6 +108,18 @@ def _row(
         "landmark_px": fit.get("landmark_residual_px"),
         "deviation_mm": fit.get("deviation_mm"),
     }
+
+
+def _surface(path: str | Path | None) -> dict[str, Any]:
+    """What became of the fine surface of a capture; the share is of the texels that have a displacement."""
+    if path is None:
+        return dict.fromkeys(SURFACE_COLUMNS)
+    found = read_surface_map(path)
+    if found.surface is None:
+        return dict(zip(SURFACE_COLUMNS, (found.status, found.reason, None), strict=True))
+    face = np.isfinite(found.surface.displacement)
+    known = float((found.surface.known & face).sum() / max(int(face.sum()), 1))
+    return dict(zip(SURFACE_COLUMNS, (found.status, found.reason, round(known, 4)), strict=True))
 
 
 def _json(path: str | Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from facemill.formats.captures import (
@@ -11,6 +12,7 @@ from facemill.formats.captures import (
     refused_capture,
     write_capture,
 )
+from facemill.formats.surface_maps import SurfaceMap, write_no_surface, write_surface_map
 from facemill.multiview.tabulate import tabulate_captures, write_captures_table
 from facemill.runtime.errors import FormatError
 from unit.multiview.captured_ball import camera_at
@@ -66,3 +68,28 @@ def test_a_broken_file_is_named(files):
     (files / "bob.json").write_text("{")
     with pytest.raises(FormatError, match=r"bob\.json cannot be read"):
         tabulate_captures({"one": "ann"}, [files / "one.json"], [], [files / "bob.json"])
+
+
+def test_surfaces_add_what_became_of_them(files):
+    displacement = np.full((8, 8), 0.5, dtype=np.float32)
+    displacement[:, 6:] = np.nan  # beside the face: 48 texels are in it
+    known = np.zeros((8, 8), dtype=bool)
+    known[:6] = True  # 36 of them
+    surface = SurfaceMap(16, (0, 0, 8, 8), displacement, known.astype(np.float32), known)
+    write_surface_map(files / "one.npz", surface)
+    write_no_surface(files / "two.npz", "no_cameras", "they do not hang together")
+    table = tabulate_captures(
+        {"one": "ann", "two": "ann", "three": "bob"},
+        [files / "one.json", files / "two.json", files / "three.json"],
+        [],
+        [files / "ann.json", files / "bob.json"],
+        {"one": files / "one.npz", "two": files / "two.npz"},
+    )
+    found = table[["surface_status", "surface_reason", "surface_known"]].astype(object)
+    one, two, three = found.where(found.notna(), None).values.tolist()
+    assert one == ["ok", "", 0.75]
+    assert two == ["no_cameras", "they do not hang together", None]
+    assert three == [None, None, None]
+    (files / "one.npz").write_bytes(b"")
+    with pytest.raises(FormatError, match=r"one\.npz"):
+        tabulate_captures({"one": "ann"}, [files / "one.json"], [], [], {"one": files / "one.npz"})
