@@ -17,9 +17,10 @@ from torch import Tensor
 from facemill.detail import pictures
 from facemill.detail.export import named_rows, prepare_shard
 from facemill.detail.export_settings import AnimateDetailSettings
-from facemill.detail.normal_maps import as_colours, tangent_normals
+from facemill.detail.normal_maps import tangent_normals
 from facemill.faces.face_texture import face_texture
 from facemill.faces.photo_source import PhotoSource
+from facemill.faces.tangent_maps import as_colours
 from facemill.formats.meshes import write_glb
 from facemill.geometry.camera import Camera, deep3d_crop_camera
 from facemill.geometry.mesh import Mesh

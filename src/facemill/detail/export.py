@@ -17,12 +17,13 @@ from facemill.detail.coarse_results import CoarseFaces, read_coarse
 from facemill.detail.detail_results import DetailMaps, read_detail
 from facemill.detail.export_settings import ExportDetailSettings
 from facemill.detail.fine_face import FineFace
-from facemill.detail.normal_maps import as_colours, object_normal_map, tangent_normals
+from facemill.detail.normal_maps import object_normal_map, tangent_normals
 from facemill.detail.surface import DenseSurface
 from facemill.faces.face_texture import Atlas, face_texture, prepare_atlas
 from facemill.faces.photo_source import PhotoSource
 from facemill.faces.pictures import to_bytes
 from facemill.faces.posed_face import PosedFace
+from facemill.faces.tangent_maps import as_colours
 from facemill.formats.displacement import write_displacement
 from facemill.formats.meshes import write_glb, write_obj
 from facemill.geometry.mesh import Mesh
