@@ -62,6 +62,10 @@ class BaseMesh:
         """Points (N, 3) of the capture's world in the head frame, millimetres."""
         return (points - self.translation) @ self.rotation / self.scale
 
+    def in_world(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Points (N, 3) of the head frame, millimetres, in the capture's world."""
+        return np.asarray(self.scale * points @ self.rotation.T + self.translation)
+
 
 @dataclass(frozen=True)
 class FittedCapture:

@@ -1,11 +1,13 @@
 """Displacement maps as pictures: 16-bit grey PNG with the scale in its metadata and in a file beside it.
 
 millimetres = (value - zero) x scale, positive out of the surface. Programs that read displacement maps
-(Blender, game engines) take the picture, middle grey as zero, and 65535 x scale = 6.5535 mm as its strength.
+(Blender, game engines) take the picture, middle grey as zero, and 65535 x scale as its strength: 6.5535 mm at
+the usual scale, which `fitting_scale` makes larger where a map needs it.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from pathlib import Path
@@ -23,16 +25,40 @@ FORMAT = "facemill-displacement-1"
 SCALE = 1e-4  # millimetres a step
 ZERO = 32768
 LARGEST = (65535 - ZERO) * SCALE
+COARSEST_SCALE = 0.1
 #: tEXt chunks of the picture, and keys of the sidecar.
 TEXT_KEYS = {"scale": "displacement_scale", "zero": "displacement_zero", "unit": "displacement_unit"}
 UNIT = "millimetre"
 
 
-def write_displacement(path: str | Path, displacement: ArrayLike, sidecar: bool = True) -> None:
-    """Write a map (H, W) of millimetres, within +-3.2767; equal maps give equal bytes.
+def fitting_scale(displacement: ArrayLike) -> float:
+    """The smallest of 1e-4, 2e-4, 5e-4, 1e-3, ... mm a step with which a map of finite numbers fits.
+
+    >>> fitting_scale([-3.2767, 1.0]), fitting_scale([4.0]), fitting_scale([-17.0])
+    (0.0001, 0.0002, 0.001)
+    """
+    values = np.asarray(displacement, dtype=np.float64)
+    largest = float(np.abs(values).max(initial=0))
+    scale, factors = SCALE, (2.0, 2.5, 2.0)
+    for number in itertools.count():
+        if np.rint(largest / scale) <= 65535 - ZERO or scale >= COARSEST_SCALE:
+            break
+        scale *= factors[number % 3]
+    return round(scale, 7)
+
+
+def write_displacement(
+    path: str | Path,
+    displacement: ArrayLike,
+    sidecar: bool = True,
+    scale: float = SCALE,
+    surface: str = "coarse surface",
+) -> None:
+    """Write a map (H, W) of millimetres, within 32767 steps of `scale`; equal maps give equal bytes.
 
     Args:
         path: ends with `.png`.
+        scale: mm a step. surface: along whose normals, for the sidecar.
         sidecar: write `<stem>.json` with the scale too, for programs that drop the metadata of pictures.
     Raises:
         ValueError: not (H, W), not finite, out of range, or another suffix.
@@ -45,13 +71,14 @@ def write_displacement(path: str | Path, displacement: ArrayLike, sidecar: bool 
         raise ValueError(f"displacement: expected shape (H, W), found {values.shape}")
     if not np.isfinite(values).all():
         raise ValueError("displacement: expected finite numbers, found NaN or infinity")
-    steps = np.rint(values / SCALE)
+    steps = np.rint(values / scale)
+    largest = (65535 - ZERO) * scale
     if steps.min() < -ZERO or steps.max() > 65535 - ZERO:
         raise ValueError(
-            f"displacement: expected millimetres within {-LARGEST:.4f}..{LARGEST:.4f}, "
+            f"displacement: expected millimetres within {-largest:.4f}..{largest:.4f}, "
             f"found {values.min():.4f}..{values.max():.4f}"
         )
-    about: dict[str, Any] = {"scale": SCALE, "zero": ZERO, "unit": UNIT}
+    about: dict[str, Any] = {"scale": scale, "zero": ZERO, "unit": UNIT}
     text = PngInfo()
     for key, name in TEXT_KEYS.items():
         text.add_text(name, str(about[key]))
@@ -69,7 +96,7 @@ def write_displacement(path: str | Path, displacement: ArrayLike, sidecar: bool 
                 "smallest": float(values.min()),
                 "largest": float(values.max()),
                 "conventions": "displacement = (value - zero) x scale, along the outward normal of the "
-                "coarse surface; row 0 of the picture is v = 1",
+                f"{surface}; row 0 of the picture is v = 1",
             },
         )
 

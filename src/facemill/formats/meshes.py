@@ -48,11 +48,14 @@ def write_mesh(path: str | Path, mesh: Mesh) -> None:
     _by_suffix(path, writers)(path, mesh)
 
 
-def write_obj(path: str | Path, mesh: Mesh, texture: NDArray[np.uint8] | None = None) -> None:
+def write_obj(
+    path: str | Path, mesh: Mesh, texture: NDArray[np.uint8] | str | None = None, decimals: int = 4
+) -> None:
     """Write Wavefront OBJ: `v x y z`, or `v x y z r g b` (0..1) as MeshLab reads it; `vt` when there is uv.
 
-    Four decimals: 0.1 micrometres. With `texture` (H, W, 3; row 0 is v = 1) `<stem>.mtl` and `<stem>.png` are
-    written beside it; Blender, Unity and web viewers show such a texture, but no vertex colours.
+    Four decimals of a millimetre are 0.1 micrometres. With `texture` (H, W, 3; row 0 is v = 1) `<stem>.mtl`
+    and `<stem>.png` are written beside it; Blender, Unity and web viewers show such a texture, but no vertex
+    colours. A texture that is a file already is given by its path from the folder of the OBJ.
 
     Raises:
         ValueError: a texture without uv.
@@ -61,14 +64,15 @@ def write_obj(path: str | Path, mesh: Mesh, texture: NDArray[np.uint8] | None = 
     if texture is not None and mesh.uv is None:
         raise ValueError("texture: expected a mesh with uv, found none; give uv and uv_triangles too")
     parts = []
+    position = " ".join([f"%.{decimals}f"] * 3)
     if texture is not None:
         parts.append(f"mtllib {path.stem}.mtl\nusemtl photo\n")
         _write_material(path, texture)
     if mesh.colors is None:
-        parts.append(_lines("v %.4f %.4f %.4f\n", mesh.vertices))
+        parts.append(_lines(f"v {position}\n", mesh.vertices))
     else:
         colors = np.clip(mesh.colors, 0, 1)
-        parts.append(_lines("v %.4f %.4f %.4f %.4f %.4f %.4f\n", np.hstack([mesh.vertices, colors])))
+        parts.append(_lines(f"v {position} %.4f %.4f %.4f\n", np.hstack([mesh.vertices, colors])))
     if mesh.uv is None or mesh.uv_triangles is None:
         parts.append(_lines("f %d %d %d\n", mesh.triangles + 1))
     else:
@@ -236,11 +240,13 @@ def _lines(line: str, table: NDArray) -> str:
     return (line * len(table)) % tuple(table.ravel().tolist())
 
 
-def _write_material(path: Path, texture: NDArray[np.uint8]) -> None:
-    picture = io.BytesIO()
-    Image.fromarray(texture).save(picture, format="PNG")
-    write_bytes(path.with_suffix(".png"), picture.getvalue())
-    material = f"newmtl photo\nKa 1 1 1\nKd 1 1 1\nKs 0 0 0\nillum 1\nmap_Kd {path.stem}.png\n"
+def _write_material(path: Path, texture: NDArray[np.uint8] | str) -> None:
+    name = texture if isinstance(texture, str) else f"{path.stem}.png"
+    if not isinstance(texture, str):
+        picture = io.BytesIO()
+        Image.fromarray(texture).save(picture, format="PNG")
+        write_bytes(path.with_suffix(".png"), picture.getvalue())
+    material = f"newmtl photo\nKa 1 1 1\nKd 1 1 1\nKs 0 0 0\nillum 1\nmap_Kd {name}\n"
     write_bytes(path.with_suffix(".mtl"), material.encode("utf-8"))
 
 
