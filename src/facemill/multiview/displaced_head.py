@@ -41,7 +41,8 @@ class DisplacedHead:
 
     topology, raster: of the model and of the T x T texels. vertices: (V, 3) of the base mesh.
     position, normal: (T, T, 3) of the base mesh; displacement: (T, T) along the normal. Off the atlas 0.
-    face: (T, T) bool, texels of the bare face.
+    face: (T, T) bool, texels of the bare face. share: (T, T), 1 in the face, 0 outside, smooth within
+        INNER_FADE mm inside its border and beside seams: how far a map of the face counts.
     """
 
     topology: Topology
@@ -51,6 +52,7 @@ class DisplacedHead:
     normal: NDArray[np.float64]
     displacement: NDArray[np.float64]
     face: NDArray[np.bool_]
+    share: NDArray[np.float64]
 
     @property
     def points(self) -> NDArray[np.float64]:
@@ -98,10 +100,11 @@ def displaced_head(
     on_face = bare[topology.triangles].all(dim=1).numpy()
     face = raster.mask.numpy() & on_face[raster.triangle_ids.numpy()]
     displacement = np.zeros((size, size))
+    whole_share = _share(face, position)
     if surface is not None:
-        part = window_slices(_scaled(surface.window, size / surface.size))
+        part = window_slices(scaled_window(surface.window, size / surface.size))
         found = resampled(_filled(surface.displacement), surface.size, surface.window, size, part)
-        share = _share(face, position)[part]
+        share = whole_share[part]
         if grid is not None:
             smooth = np.stack(
                 [
@@ -125,7 +128,9 @@ def displaced_head(
             ..., 0
         ]
         displacement[part] += share * (found - displacement[part])
-    return DisplacedHead(topology, raster, points.numpy(), position, _unit(normal), displacement, face)
+    return DisplacedHead(
+        topology, raster, points.numpy(), position, _unit(normal), displacement, face, whole_share
+    )
 
 
 def resampled(
@@ -161,10 +166,10 @@ def _filled(values: NDArray) -> NDArray[np.float64]:
     return np.asarray(values, dtype=np.float64)[rows, columns]
 
 
-def _scaled(window: tuple[int, int, int, int], scale: float) -> tuple[int, int, int, int]:
+def scaled_window(window: tuple[int, int, int, int], scale: float) -> tuple[int, int, int, int]:
     """The texels of a finer or coarser map that lie in a window.
 
-    >>> _scaled((2, 4, 10, 20), 2.0)
+    >>> scaled_window((2, 4, 10, 20), 2.0)
     (4, 8, 20, 40)
     """
     top, left, height, width = window

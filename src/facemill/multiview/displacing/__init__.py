@@ -1,0 +1,1 @@
+"""The model's own mesh with the displacement that was found."""
