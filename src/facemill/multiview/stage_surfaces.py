@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facemill.formats.surface_maps import MappedSurface, SurfaceMap, read_surface_map
-from facemill.geometry.grid_surface import grid_mesh
 from facemill.geometry.mesh import Mesh
 from facemill.models.topology import Topology
 from facemill.multiview.capture_files import MappedCapture
 from facemill.multiview.face_regions import texel_regions
+from facemill.multiview.mesoscopic.finer_grid import finer_grid, finer_window
 from facemill.multiview.texel_grid import TexelGrid
 from facemill.runtime.errors import FormatError
 
@@ -65,6 +65,7 @@ def read_stage_meshes(
     if capture.grid is None:
         return StageMeshes(capture.fitted.status, capture.fitted.reason)
     grid = capture.grid
+    head = capture.fitted.head
     base = grid.mesh(np.zeros(grid.mask.shape))
     texels = texels_of(base, grid.size, grid.window)
     found = {name: _read(files.get(name, "")) for name in dict.fromkeys((*STAGES, *files))}
@@ -74,7 +75,7 @@ def read_stage_meshes(
         base,
         (grid.visibility > 0).sum(axis=-1)[texels],
         {name: region[texels] for name, region in texel_regions(topology, grid).items()},
-        {name: _stage(name, one, grid, base, texels) for name, one in found.items()},
+        {name: _stage(name, one, grid, base, texels, topology, head) for name, one in found.items()},
     )
 
 
@@ -102,12 +103,14 @@ def _stage(
     grid: TexelGrid,
     base: Mesh,
     texels: tuple[NDArray[np.int64], NDArray[np.int64]],
+    topology: Topology,
+    head: NDArray[np.float64],
 ) -> StageMesh:
     surface = found.surface
     if surface is None:
         return StageMesh(None, found.reason or found.status)
     if surface.size != grid.size:
-        return _finer(name, surface, grid)
+        return _finer(name, surface, grid, topology, head)
     if surface.window != grid.window:
         raise _elsewhere(name, surface, grid)
     moved = surface.displacement[texels].astype(np.float64)
@@ -119,50 +122,15 @@ def _stage(
     return StageMesh(Mesh(vertices, triangles), "", None if known.all() else known)
 
 
-def _finer(name: str, surface: SurfaceMap, grid: TexelGrid) -> StageMesh:
-    """A map of another resolution: the base surface is read between the texels of the grid, linearly."""
-    scale = surface.size / grid.size
-    if surface.window != tuple(round(side * scale) for side in grid.window):
+def _finer(
+    name: str, surface: SurfaceMap, grid: TexelGrid, topology: Topology, head: NDArray[np.float64]
+) -> StageMesh:
+    """A map of the texture's resolution."""
+    if surface.size % grid.size or surface.window != finer_window(grid, surface.size):
         raise _elsewhere(name, surface, grid)
-    position, normal, mask = finer_grid(grid, surface.size, surface.window)
-    mask &= np.isfinite(surface.displacement)
-    moved = position + normal * np.where(mask, surface.displacement, 0.0)[..., None]
-    return StageMesh(grid_mesh(moved, normal, mask, surface.size, surface.window[:2]))
-
-
-def finer_grid(
-    grid: TexelGrid, size: int, window: tuple[int, int, int, int]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-    """Position (h, w, 3), unit normal (h, w, 3) and mask (h, w) of a grid at the texels of a window of finer
-    maps (`size` x `size`), bilinear.
-
-    A texel belongs to the mask if the four texels of the grid around it do.
-    """
-    rows, columns = (
-        (np.arange(first, first + count) + 0.5) * grid.size / size - 0.5 - start
-        for first, count, start in zip(window[:2], window[2:], grid.window[:2], strict=True)
-    )
-    height, width = grid.mask.shape
-    inside = ((rows >= 0) & (rows <= height - 1))[:, None] & (columns >= 0) & (columns <= width - 1)
-    top, left = np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1)
-    first_row = np.minimum(top.astype(np.int64), height - 2)
-    first_column = np.minimum(left.astype(np.int64), width - 2)
-    down, right = (top - first_row)[:, None], left - first_column
-    whole = inside.copy()
-    both = np.zeros((len(rows), len(columns), 6))
-    values = np.concatenate([grid.position, grid.normal], axis=-1)
-    for row, column, share in (
-        (0, 0, (1 - down) * (1 - right)),
-        (0, 1, (1 - down) * right),
-        (1, 0, down * (1 - right)),
-        (1, 1, down * right),
-    ):
-        chosen = np.ix_(first_row + row, first_column + column)
-        both += share[..., None] * values[chosen]
-        whole &= grid.mask[chosen] | (share == 0)
-    position, normal = both[..., :3], both[..., 3:]
-    length = np.linalg.norm(normal, axis=-1, keepdims=True)
-    return position, np.divide(normal, length, out=np.zeros_like(normal), where=length > 0), whole
+    fine = finer_grid(grid, topology, head, surface.size)
+    mask = fine.mask & np.isfinite(surface.displacement)
+    return StageMesh(fine.mesh(np.where(mask, surface.displacement, 0.0), mask))
 
 
 def _elsewhere(name: str, surface: SurfaceMap, grid: TexelGrid) -> FormatError:

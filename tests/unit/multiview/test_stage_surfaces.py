@@ -7,13 +7,18 @@ import pytest
 from PIL import Image
 
 from facemill.formats.surface_maps import SurfaceMap, write_no_surface, write_surface_map
-from facemill.multiview.capture_files import MappedCapture
+from facemill.geometry.closest_point import closest_points
+from facemill.multiview.capture_files import CaptureFiles, MappedCapture
 from facemill.multiview.face_regions import texel_regions
+from facemill.multiview.fitted_capture import CaptureScan
+from facemill.multiview.map_settings import UvMapSettings
 from facemill.multiview.stage_pictures import write_stage_picture
-from facemill.multiview.stage_surfaces import finer_grid, read_stage_meshes, texels_of
+from facemill.multiview.stage_surfaces import read_stage_meshes, texels_of
 from facemill.multiview.texel_grid import TexelGrid
+from facemill.multiview.uv_maps import build_uv_maps, write_uv_maps
 from facemill.runtime.errors import FormatError
 from stand_ins.toy_model import make_toy_model
+from unit.multiview.map_toys import make_capture
 
 TOPOLOGY = make_toy_model().topology
 SIZE, WINDOW = 64, (16, 8, 32, 24)
@@ -92,22 +97,27 @@ def test_a_wild_displacement_stays_in_the_surface(tmp_path):
     assert mesh.vertices[np.unique(mesh.triangles), 2].max() == 45.0
 
 
-def test_a_finer_map_lies_between_the_texels(tmp_path):
-    grid = plane_grid()
-    window = tuple(2 * side for side in WINDOW)
-    shape = window[2:]
-    position, normal, mask = finer_grid(grid, 2 * SIZE, window)
-    # texel 2 k of the finer map lies a quarter of a texel before texel k
-    assert np.allclose(position[9, 9], [4.25, -4.25, 5]) and np.allclose(normal[9, 9], [0, 0, 1])
-    assert mask[9, 9] and not mask[8, 9]
-    known = np.ones(shape, dtype=bool)
-    fine = SurfaceMap(2 * SIZE, window, np.full(shape, 0.25, np.float32), known.astype(np.float32), known)
-    write_surface_map(tmp_path / "f.npz", fine)
-    found = read_stage_meshes(capture_of(grid), TOPOLOGY, {"mesoscopic": tmp_path / "f.npz"})
-    mesh = found.stages["mesoscopic"].mesh
-    assert len(mesh.vertices) == mask.sum() and np.allclose(mesh.vertices[:, 2], 5.25)
-    low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
-    assert np.allclose(low[:2], [4.25, -26.75]) and np.allclose(high[:2], [18.75, -4.25])
+def test_a_finer_map_lies_on_the_same_surface(tmp_path):
+    toy = make_capture(tmp_path)
+    fitted, topology = toy.read(), toy.model.topology
+    built = build_uv_maps(fitted, topology, CaptureScan(None), UvMapSettings(size=256))
+    write_uv_maps(tmp_path / "uv_maps.npz", fitted, built, {})
+    capture = CaptureFiles("toy", *toy.files(), tmp_path / "uv_maps.npz").open(toy.model)
+    grid = capture.grid
+    window = tuple(2 * side for side in grid.window)
+    values = np.full(window[2:], 0.25, dtype=np.float32)
+    known = np.ones(window[2:], dtype=bool)
+    write_surface_map(tmp_path / "f.npz", SurfaceMap(512, window, values, known.astype(np.float32), known))
+    write_surface_map(tmp_path / "r.npz", surface_of(grid, 0.25))
+    files = {"mesoscopic": tmp_path / "f.npz", "regularized": tmp_path / "r.npz"}
+    stages = read_stage_meshes(capture, topology, files).stages
+    fine, coarse = stages["mesoscopic"].mesh, stages["regularized"].mesh
+    assert len(fine.vertices) > 3.5 * len(coarse.vertices)
+    gaps = closest_points(fine.vertices, coarse.vertices, coarse.triangles).distances
+    assert np.median(gaps) < 0.02  # of triangles of some 10 mm: a chord, and a quarter of a millimetre less
+    base = read_stage_meshes(capture, topology, {}).base
+    heights = closest_points(fine.vertices, base.vertices, base.triangles).distances
+    assert np.median(heights) == pytest.approx(0.25, abs=0.01)
 
 
 def test_what_is_missing_says_why(tmp_path):
