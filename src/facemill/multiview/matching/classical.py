@@ -102,7 +102,7 @@ class ClassicalMatcher:
         peaks = localise(band.scores, chosen)
         matched = mask & np.isfinite(peaks.index) & (peaks.height >= settings.least_score)
         displacement = np.where(matched, band.displacement(peaks.index), np.nan).astype(np.float32)
-        confidence = match_confidence(band, chosen, peaks, displacement, scored.views, mask)
+        confidence = match_confidence(band, chosen, peaks, displacement, scored.views, mask, level.stride)
         self.costs.took("maxima", began)
         return MatchedLevel(mask, band, chosen, peaks, displacement, confidence, scored.views)
 
