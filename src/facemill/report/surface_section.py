@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from facemill.formats.meshes import read_glb
+from facemill.geometry.decimation import decimate
 from facemill.geometry.mesh import Mesh
 from facemill.report.pictures import EmbeddedPicture, embed, read_picture
 from facemill.report.sections import Page, Section, duration
@@ -28,6 +29,12 @@ PICTURES = (
         1,
     ),
     (
+        "displace_mesh/preview.png",
+        "The base mesh, the mesh on the surface that was found, and with its texture",
+        "the base mesh, the displaced mesh, and with its texture",
+        1,
+    ),
+    (
         HEAT_MAPS,
         "Distance from the scan to the surface of each stage, one scale",
         "distance from the scan to each stage as colours",
@@ -40,8 +47,8 @@ STAGE_NAMES = ("base", "classical", "implicit", "regularized", "mesoscopic")
 WITHIN = ("0.1", "0.5")
 TEXTURE_SIDE = 420
 COLUMNS, HEADING = 3, 20  # of the stages' picture: columns, and pixels above the first row
-#: Vertices of the surface in a 3-D view, at most: some 500 kB of the page.
-VIEWER_VERTICES = 60_000
+#: Triangles of the surface in a 3-D view, at most: some 1.2 MB of the page.
+VIEWER_TRIANGLES = 120_000
 
 
 def surfaces_section(page: Page) -> Section | None:
@@ -96,19 +103,12 @@ def surface_card(page: Page, surface: SurfaceResults) -> dict[str, Any] | None:
 
 
 def viewer_mesh(folder: Path) -> Mesh:
-    """The finest of mesh.glb and its levels (displace_mesh/*.glb) that is small enough for the page; if none
-    is, the coarsest.
+    """The surface for the page: mesh.glb, its edges collapsed until it is small enough.
 
     Raises:
-        FormatError: mesh.glb is missing or a file is damaged.
+        FormatError: mesh.glb is missing or damaged.
     """
-    meshes = [read_glb(folder / "mesh.glb")[0]]
-    if len(meshes[0].vertices) > VIEWER_VERTICES:
-        meshes += [read_glb(path)[0] for path in sorted((folder / "displace_mesh").glob("*.glb"))]
-    small = [mesh for mesh in meshes if len(mesh.vertices) <= VIEWER_VERTICES]
-    if small:
-        return max(small, key=lambda mesh: len(mesh.vertices))
-    return min(meshes, key=lambda mesh: len(mesh.vertices))
+    return decimate(read_glb(folder / "mesh.glb")[0], VIEWER_TRIANGLES)
 
 
 def figures(surface: SurfaceResults) -> list[tuple[str, str]]:

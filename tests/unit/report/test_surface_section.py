@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 
 from facemill.formats.meshes import write_glb
-from facemill.geometry.mesh import Mesh
 from facemill.report import surface_section
 from facemill.report.capture_inputs import read_captures
 from facemill.report.inputs import read_inputs
@@ -149,26 +148,16 @@ def test_runs_without_surfaces_have_no_section(tmp_path):
     assert "Surfaces of captures" not in page_of(tmp_path, files)
 
 
-def test_the_view_takes_the_finest_mesh_that_is_small_enough(tmp_path, monkeypatch):
-    (tmp_path / "displace_mesh").mkdir()
-    for name, count in (("mesh", 40), ("displace_mesh/a", 20), ("displace_mesh/b", 30)):
-        write_glb(tmp_path / f"{name}.glb", grid(count))
-    for limit, expected in ((5000, 1600), (1000, 900), (500, 400), (10, 400)):
-        monkeypatch.setattr(surface_section, "VIEWER_VERTICES", limit)
-        assert len(viewer_mesh(tmp_path).vertices) == expected
+def test_a_large_surface_is_made_small_for_the_page(tmp_path, monkeypatch):
+    write_glb(tmp_path / "mesh.glb", bump(height=25.0), np.zeros((8, 8, 3), np.uint8))
+    whole = viewer_mesh(tmp_path)
+    monkeypatch.setattr(surface_section, "VIEWER_TRIANGLES", len(whole.triangles) // 2)
+    half = viewer_mesh(tmp_path)
+    assert 0.8 * len(whole.triangles) // 2 <= len(half.triangles) <= len(whole.triangles) // 2
+    assert half.uv is not None and half.uv_triangles.shape == half.triangles.shape
     (tmp_path / "mesh.glb").unlink()
     with pytest.raises(FormatError):
         viewer_mesh(tmp_path)
-
-
-def grid(count: int):
-    """count x count vertices."""
-    x, y = np.meshgrid(np.arange(count, dtype=float), np.arange(count, dtype=float))
-    corner = np.arange(count * count).reshape(count, count)
-    a, b, c = corner[:-1, :-1].ravel(), corner[:-1, 1:].ravel(), corner[1:, 1:].ravel()
-    d = corner[1:, :-1].ravel()
-    triangles = np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)])
-    return Mesh(np.stack([x, y, 0 * x], axis=-1).reshape(-1, 3), triangles)
 
 
 def test_damaged_files_are_named(tmp_path):
