@@ -65,7 +65,7 @@ def wait_for_script(running: subprocess.Popen, rule: str) -> psutil.Process | No
     process, script = psutil.Process(running.pid), None
     while running.poll() is None and script is None:
         script = script_of(process, rule)
-        time.sleep(0.02)
+        time.sleep(0.1)
     return script
 
 
