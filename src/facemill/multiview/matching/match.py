@@ -14,15 +14,18 @@ from facemill.multiview.capture_files import MappedCapture
 from facemill.multiview.head_views import HeadView, read_head_views
 from facemill.multiview.matching.band import matched_surface
 from facemill.multiview.matching.classical import ClassicalMatcher, MatchedLevel
+from facemill.multiview.matching.confidence import LOW_HEIGHT
 from facemill.multiview.matching.settings import MatchSurfaceSettings
 from facemill.multiview.matching.visibility import Surroundings, surroundings_of
 from facemill.multiview.texel_grid import TexelGrid
 from facemill.runtime.errors import PhotoError
 
 FEWEST_SEEN = 0.05  # share of the face that two views must see
-SURE = 0.3  # confidence of a texel that counts in judging the base mesh
-FEWEST_SURE = 0.05  # share of the face that must be sure for that
-FAR = 0.5  # of the first level's reach: half of the sure texels beyond it are out of band
+FEWEST_MATCHED = 0.05  # share of the face that the first level must match to say anything of the base mesh
+# With a base mesh that fits the median is 0.1 mm and 1 % end the band; with one that is 15 mm off towards the
+# cameras or away 7 to 10 mm of 20, or, of a band of 6 mm, 3.5 mm and 55 to 60 % at its ends.
+FAR = 0.25  # of the first level's reach: half of the matches beyond it are out of band
+MOST_AT_ENDS = 0.25  # share of the matches at the ends of the band
 
 logger = logging.getLogger(__name__)
 
@@ -107,19 +110,23 @@ def match_views(
 
 
 def check_band(found: MatchedLevel, reach: float) -> None:
-    """Refuse a base mesh that is farther off than a level searches.
+    """Refuse a base mesh that is farther off than a level can search.
+
+    What lies within the reach can be matched; but where most of the face is far from the base mesh, that was
+    fitted to something else, and its normals meet the face at wrong places.
 
     Raises:
         PhotoError: `out_of_band`.
     """
-    sure = found.mask & (found.confidence >= SURE)
-    if sure.sum() < FEWEST_SURE * found.mask.sum():
+    matched = found.mask & np.isfinite(found.displacement) & (found.peaks.height >= LOW_HEIGHT)
+    if matched.sum() < FEWEST_MATCHED * found.mask.sum():
         return
-    away = np.abs(found.displacement[sure])
-    middle = float(np.median(away))
-    if middle > FAR * reach:
+    middle = float(np.median(np.abs(found.displacement[matched])))
+    at_ends = float((~found.peaks.inside[matched]).mean())
+    if middle > FAR * reach or at_ends > MOST_AT_ENDS:
         raise PhotoError(
             "out_of_band",
-            f"the views agree {middle:.0f} mm from the base mesh (median), where {reach:g} mm are searched; "
-            "fit the base mesh again or raise the reach of match_surface.first",
+            f"the views agree {middle:.1f} mm from the base mesh (median), {100 * at_ends:.0f} % at the ends "
+            f"of the {reach:g} mm that are searched; fit the base mesh again, or raise the reach of "
+            "match_surface.first",
         )

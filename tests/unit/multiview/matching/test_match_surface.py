@@ -109,11 +109,13 @@ def test_skin_without_texture_is_not_matched():
     assert not surface.known.any() and surface.confidence.max() == 0
 
 
-@pytest.mark.parametrize("inside", [15.0, -15.0])
-def test_base_that_is_far_off_is_out_of_band(inside, views):
-    wide = QUICK.model_copy(update={"first": (LevelSettings(stride=2, reach=20.0, step=0.5, scale=1.0),)})
-    with pytest.raises(PhotoError, match=r"out_of_band: .* 15 mm from the base mesh"):
+@pytest.mark.parametrize(("inside", "reach"), [(15.0, 20.0), (-15.0, 20.0), (15.0, 6.0)])
+def test_base_that_is_far_off_is_out_of_band(inside, reach, views):
+    wide = QUICK.model_copy(update={"first": (LevelSettings(stride=2, reach=reach, step=0.5, scale=1.0),)})
+    with pytest.raises(PhotoError, match="out_of_band: the views agree") as refused:
         matched(views, RADIUS - inside, wide)
+    if reach > abs(inside):
+        assert "15.0 mm from the base mesh" in str(refused.value)
 
 
 def test_budget_for_less_than_a_row_names_the_key(views):
