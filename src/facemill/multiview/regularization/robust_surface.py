@@ -14,9 +14,9 @@ from scipy.sparse import linalg
 from facemill.multiview.regularization.bending import TexelBending
 from facemill.multiview.regularization.settings import SurfaceSettings
 
-TOLERANCE = 1e-4  # of conjugate gradients, relative to the right side
+TOLERANCE = 3e-4  # of conjugate gradients, relative to the right side
 STEPS = 40  # of conjugate gradients, before the matrix is factorised anew
-SHRINKING = (4.0, 2.8, 2.0, 1.4)  # how much wider than `outlier` the first rounds tolerate
+SHRINKING = (3.0, 1.7)  # how much wider than `outlier` the first rounds tolerate
 USUAL_DEVIATION = 0.2  # mm of the base mesh, at which `pull` holds
 LEAST_DEVIATION = 0.05  # mm
 SUPPORT = 1.5  # texels, standard deviation over which neighbours' confidence counts

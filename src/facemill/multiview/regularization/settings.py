@@ -12,17 +12,17 @@ class SurfaceSettings(Settings):
     """The classical regularisation: robust matches against bending and the base mesh."""
 
     smoothness: float = Field(
-        3.0, gt=0, description="mm: length of the wave of displacement that certain matches everywhere halve"
+        8.0, gt=0, description="mm: length of the wave of displacement that certain matches everywhere halve"
     )
     outlier: float = Field(
-        0.15, gt=0, description="mm from the surface at which a match counts a quarter (Geman-McClure)"
+        0.3, gt=0, description="mm from the surface at which a match counts a quarter (Geman-McClure)"
     )
     pull: float = Field(
-        0.02,
+        0.2,
         gt=0,
         description="what the base mesh counts where it deviates by 0.2 mm, against 1 of a certain match",
     )
-    rounds: int = Field(3, ge=1, description="rounds of reweighting at `outlier`, after four wider ones")
+    rounds: int = Field(2, ge=1, description="rounds of reweighting at `outlier`, after two wider ones")
 
 
 class MatchChoice(Settings):

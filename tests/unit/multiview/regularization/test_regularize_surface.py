@@ -24,7 +24,7 @@ from unit.multiview.map_toys import SHIFT, TURN, make_capture
 from unit.multiview.regularization.sheet_toys import scored, sheet
 
 CPU = torch.device("cpu")
-SETTINGS = RegularizeSurfaceSettings()
+SETTINGS = RegularizeSurfaceSettings(surface={"smoothness": 3.0, "pull": 0.02})
 
 
 def row_of(displacement, confidence) -> MappedSurface:
