@@ -3,7 +3,7 @@
 input: capture (prepare_capture/capture.json), views (its pictures), arrays and report (fit_base_mesh), model,
     maps (uv_maps.npz), mesoscopic (mesoscopic.npz), regularized (regularized.npz), texture (texture.png)
 output: displacement (displacement.png), sidecar (displacement.json), obj (mesh.obj; mesh.mtl beside it), glb,
-    ply, folder (displace_mesh: preview, summary, levels of detail, FaceScape's map)
+    ply, stages (surface_stages.png), folder (displace_mesh: preview, summary, levels, FaceScape's map)
 params: settings, model_name
 wildcards: capture
 """
@@ -15,6 +15,7 @@ from facemill.models.files import load_model
 from facemill.multiview.capture_files import CaptureFiles
 from facemill.multiview.displacing.files import MeshFiles, make_meshes
 from facemill.multiview.displacing.settings import DisplaceMeshSettings
+from facemill.multiview.stage_pictures import write_stage_picture
 from facemill.runtime.devices import use_threads
 from facemill.runtime.logs import log_to
 
@@ -44,4 +45,10 @@ make_meshes(
         Path(snakemake.output.ply),
         Path(snakemake.output.folder),
     ),
+)
+write_stage_picture(
+    capture,
+    model.topology,
+    {"regularized": snakemake.input.regularized, "mesoscopic": snakemake.input.mesoscopic},
+    snakemake.output.stages,
 )

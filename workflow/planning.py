@@ -25,6 +25,7 @@ from facemill.photos.people import shard_of_person
 from facemill.photos.plan import PhotoPlan, plan_photo_set, read_plan, shard_of
 from facemill.runtime.digests import code_digest
 from facemill.runtime.errors import FacemillError
+from facemill.runtime.provenance import commit_of
 from facemill.synthesis.splits import members_of, person_name
 
 OWN = (COARSE, "mean_face")  # predictions that the run makes itself
@@ -301,6 +302,17 @@ class Plan(Weights, TrainingSets, FaceSets, SurfaceSets, CaptureSets):
         """What `compare_methods` writes; nothing for a run that evaluates nothing."""
         files = ("comparison.csv", "comparison.txt", "floor.csv") if self.evaluation_results else ()
         return [f"{self.results}/evaluation/{name}" for name in files]
+
+    @property
+    def plan_files(self) -> list[str]:
+        """The plans of all sets of photos and people, and of all captures."""
+        sets = [f"{self.set_plan(name).folder}/plan.json" for name in (*self.sets, *self.people)]
+        return sets + [f"{self.results}/multiview/plan/{name}.json" for name in self.captures]
+
+    @property
+    def commit(self) -> str:
+        """The commit of the code; another one renews the provenance."""
+        return str(commit_of(self.root)["commit"])
 
     @property
     def published(self) -> list[str]:

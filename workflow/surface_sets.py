@@ -3,6 +3,15 @@
 import sys
 from typing import Any
 
+#: Rules whose jobs `evaluate_surface` tells the cost of.
+SURFACE_RULES = (
+    "match_surface",
+    "predict_implicit",
+    "regularize_surface",
+    "blend_texture",
+    "predict_mesoscopic",
+)
+
 
 class SurfaceSets:
     """The part of `planning.Plan` that knows what follows the base mesh of a capture."""
@@ -11,7 +20,7 @@ class SurfaceSets:
     results: str
     captures: Any
     fit_of: Any
-    multiview_files: Any
+    scan_files_of: Any
 
     @property
     def surface_captures(self) -> list[str]:
@@ -34,6 +43,15 @@ class SurfaceSets:
             for name in self.surface_captures
             if self.captures[name].scan
         ]
+
+    @property
+    def regularized_surfaces(self) -> dict[str, str]:
+        """Capture → its regularized.npz, of those that a whole run takes so far."""
+        return {name: self.multiview_file(name, "regularized.npz") for name in self.surface_captures}
+
+    def surface_benchmarks(self, capture: str) -> dict[str, str]:
+        """Rule → what its job for a capture cost."""
+        return {rule: f"{self.results}/benchmarks/{rule}/{capture}.tsv" for rule in SURFACE_RULES}
 
     def multiview_file(self, capture: str, name: str) -> str:
         """A result of one capture, by its name in the capture's folder."""
@@ -58,6 +76,15 @@ class SurfaceSets:
     def training_fits(self, rule: str, part: str, suffix: str) -> list[str]:
         """The base mesh of each capture of a training: `suffix` is npz or json."""
         return [self.fit_of(capture, suffix) for capture in self.training_captures(rule, part)]
+
+    def training_scans(self, rule: str, part: str) -> list[str]:
+        """The scan of each capture of a training, empty where there is none."""
+        return [self.captures[name].scan for name in self.training_captures(rule, part)]
+
+    def training_scan_files(self, rule: str) -> list[str]:
+        """What the scans of all captures of a training come from, each once."""
+        names = {*self.training_captures(rule, "train"), *self.training_captures(rule, "validation")}
+        return sorted({file for name in names for file in self.scan_files_of(name)})
 
     def training_capture_inputs(self, rule: str, **more: str) -> dict[str, list[str]]:
         """What a training reads of its captures, those that it is validated on with the prefix `held_`.

@@ -9,6 +9,9 @@ FOLDERS = {
     "train_coarse": "coarse/train_coarse",
     "train_image_set": "people/train_image_set",
     "train_detail": "detail/train_detail",
+    "train_implicit": "multiview/train_implicit",
+    "train_regularizer": "multiview/train_regularizer",
+    "train_mesoscopic": "multiview/train_mesoscopic",
 }
 PACKED = {"train_detail": "detail/{set}/pack_detail/{shard}"}  # others: pack_training's
 
@@ -74,6 +77,11 @@ class TrainingSets:
         values = getattr(self.settings, rule)
         named = [getattr(values, key) for key in keys]
         return [name for name in named if name and Path(name) in made]
+
+    @property
+    def trainings(self) -> list[str]:
+        """Names of the rules that train a network."""
+        return list(FOLDERS)
 
     def training_results(self, rule: str) -> list[str]:
         """What a training leaves, weights first; nothing in a run in which it trains on no set."""

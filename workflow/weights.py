@@ -9,10 +9,16 @@ from facemill.runtime.digests import file_digest
 SHIPPED = {
     "reconstruct_coarse": {"head": "coarse"},
     "reconstruct_detail": {"head": "detail"},
-    "predict_implicit": {"*": "implicit"},
-    "regularize_surface": {"*": "regularizer"},
-    "predict_mesoscopic": {"head": "mesoscopic"},
 }
+#: Settings that name weights.
+WEIGHTS = (
+    ("reconstruct_coarse", "network"),
+    ("reconstruct_person", "confidence_network"),
+    ("reconstruct_detail", "network"),
+    ("predict_implicit", "network"),
+    ("regularize_surface", "network"),
+    ("predict_mesoscopic", "network"),
+)
 
 
 class Weights:
@@ -20,6 +26,7 @@ class Weights:
 
     settings: Any
     root: Path
+    model_source: str
     stage: Any
     own_weights: Any
 
@@ -51,3 +58,11 @@ class Weights:
         """
         values, own = self.stage_with_weights(rule, *keys), self.own_weights(rule, *keys)
         return file_digest(values[key] for key in keys if values[key] and values[key] not in own)
+
+    @property
+    def named_files(self) -> list[str]:
+        """The source of the morphable model, and all weights that the settings name or that ship for it."""
+        files = {self.model_source}
+        for rule, key in WEIGHTS:
+            files.add(self.stage_with_weights(rule, key)[key])
+        return sorted(files - {""})

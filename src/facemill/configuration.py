@@ -28,6 +28,7 @@ from facemill.evaluation.settings import (
     NowSettings,
     ScanSettings,
 )
+from facemill.evaluation.surface_settings import SurfaceEvaluationSettings
 from facemill.models.conversion.settings import Bfm09Settings, FacescapeModelSettings, IctFaceKitSettings
 from facemill.models.head_builder.settings import HeadSettings
 from facemill.multiview.base_mesh.settings import FitBaseMeshSettings
@@ -36,8 +37,14 @@ from facemill.multiview.capture_settings import (
     CaptureEntry,
     PrepareCaptureSettings,
 )
+from facemill.multiview.displacing.settings import DisplaceMeshSettings
+from facemill.multiview.implicit.settings import PredictImplicitSettings, TrainImplicitSettings
 from facemill.multiview.landmark_settings import TriangulateSettings
 from facemill.multiview.map_settings import ExportBaseMeshSettings, UvMapSettings
+from facemill.multiview.matching.settings import MatchSurfaceSettings
+from facemill.multiview.mesoscopic.settings import PredictMesoscopicSettings, TrainMesoscopicSettings
+from facemill.multiview.regularization.settings import RegularizeSurfaceSettings, TrainRegularizerSettings
+from facemill.multiview.texturing.settings import BlendTextureSettings
 from facemill.photos.settings import (
     AlignSettings,
     DetectSettings,
@@ -122,6 +129,16 @@ class Configuration(BaseModel):
     export_base_mesh: ExportBaseMeshSettings = ExportBaseMeshSettings()
     build_uv_maps: UvMapSettings = UvMapSettings()
     evaluate_base_mesh: BaseMeshEvaluationSettings = BaseMeshEvaluationSettings()
+    match_surface: MatchSurfaceSettings = MatchSurfaceSettings()
+    train_implicit: TrainImplicitSettings = TrainImplicitSettings()
+    predict_implicit: PredictImplicitSettings = PredictImplicitSettings()
+    train_regularizer: TrainRegularizerSettings = TrainRegularizerSettings()
+    regularize_surface: RegularizeSurfaceSettings = RegularizeSurfaceSettings()
+    blend_texture: BlendTextureSettings = BlendTextureSettings()
+    train_mesoscopic: TrainMesoscopicSettings = TrainMesoscopicSettings()
+    predict_mesoscopic: PredictMesoscopicSettings = PredictMesoscopicSettings()
+    displace_mesh: DisplaceMeshSettings = DisplaceMeshSettings()
+    evaluate_surface: SurfaceEvaluationSettings = SurfaceEvaluationSettings()
     synthesize_photos: SynthesizePhotosSettings = SynthesizePhotosSettings()
     draw_contact_sheet: ContactSheetSettings = ContactSheetSettings()
     synthesize_captures: SynthesizeCapturesSettings = SynthesizeCapturesSettings()

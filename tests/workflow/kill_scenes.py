@@ -41,7 +41,7 @@ PHOTOS = Scene(
     kills=(
         *("prepare_model", "index_photos", "detect_faces", "align_faces", "detect_landmarks"),
         *("segment_skin", "split_dataset", "tabulate_faces", "reconstruct_coarse", "export_coarse"),
-        *("reconstruct_detail", "export_detail", "animate_detail", "write_report"),
+        *("reconstruct_detail", "export_detail", "animate_detail", "write_report", "record_provenance"),
     ),
     shares=(0.4, 0.85),  # at work, and where results are written
 )
@@ -111,7 +111,10 @@ CAPTURES = Scene(
                 "rig": {"first": 44, "views": 4, "width": 216, "height": 324, "level": 0}
             }
         },
-        "captures": {"rig": {"folder": "synthesis.captures.rig"}, "ball": {"folder": "ball"}},
+        "captures": {
+            "rig": {"folder": "synthesis.captures.rig", "surface": False},
+            "ball": {"folder": "ball", "surface": False},
+        },
         "export_base_mesh": {"texture_size": 256, "tile_height": 180, "geometry_side": 160},
         "build_uv_maps": {"size": 256},
     },
@@ -121,6 +124,35 @@ CAPTURES = Scene(
         *("fit_base_mesh", "export_base_mesh", "build_uv_maps", "evaluate_base_mesh", "tabulate_captures"),
     ),
 )  # fmt: skip
+
+_TRAINED = {
+    "train": ["rig"], "log_interval": 1, "validation_interval": 2, "checkpoint_interval": 1, "batch": 1,
+    "average": 0.8,
+}  # fmt: skip
+SURFACES = Scene(
+    {
+        "run": RUN,
+        "photos": {},
+        "synthesis": {
+            "captures": {"rig": {"first": 44, "views": 4, "width": 216, "height": 324, "level": 0}}
+        },
+        "captures": {"rig": {"folder": "synthesis.captures.rig"}},
+        "export_base_mesh": {"texture_size": 128, "tile_height": 90, "geometry_side": 80},
+        "build_uv_maps": {"size": 256},
+        "predict_implicit": {"network": ""},
+        "regularize_surface": {"network": ""},
+        "blend_texture": {"size": 512},
+        "predict_mesoscopic": {"network": ""},
+        "displace_mesh": {"edge_mm": 2.0},
+        "train_implicit": {**_TRAINED, "patches": 4, "epochs": 1, "validation_images": 1},
+        "train_regularizer": {**_TRAINED, "patches": 4, "epochs": 1, "validation_images": 1},
+        "train_mesoscopic": {**_TRAINED, "patch": 64, "stride": 256, "epochs": 0.5, "validation_images": 1},
+    },
+    kills=(
+        *("match_surface", "predict_implicit", "regularize_surface", "blend_texture", "predict_mesoscopic"),
+        *("displace_mesh", "evaluate_surface", "train_implicit", "train_regularizer", "train_mesoscopic"),
+    ),
+)
 
 SCORES = Scene(
     {
@@ -193,6 +225,7 @@ SCENES = {
     "people": PEOPLE,
     "trainings": TRAININGS,
     "captures": CAPTURES,
+    "surfaces": SURFACES,
     "scores": SCORES,
     "files": FILES,
     "models": MODELS,

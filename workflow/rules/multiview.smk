@@ -240,6 +240,7 @@ rule tabulate_captures:
             f"{RESULTS}/multiview/fit_base_mesh/{person}.json"
             for person in plan.captured_people
         ],
+        surfaces=list(plan.regularized_surfaces.values()),
     output:
         table=f"{RESULTS}/multiview/captures.csv",
     log:
@@ -254,6 +255,7 @@ rule tabulate_captures:
         runtime=grown(10),
     params:
         people={name: capture.person for name, capture in plan.captures.items()},
+        surfaces=plan.regularized_surfaces,
         code=plan.code("tabulate_captures"),
     message:
         "list what became of each capture"

@@ -14,13 +14,11 @@ rule write_report:
         evaluations=plan.evaluation_results,
         comparison=plan.comparison,
         training=[
-            file
-            for rule in ("train_coarse", "train_image_set", "train_detail")
-            for file in plan.training_results(rule)
+            file for rule in plan.trainings for file in plan.training_results(rule)
         ],
         detail=[file for file in plan.detail_files() if "/export_detail/" in file],
         animated=plan.animated_photos,
-        captures=plan.capture_results,
+        captures=plan.capture_results + plan.surface_results,
         people=[
             file
             for name in plan.people
@@ -64,3 +62,31 @@ rule write_report:
         "write the report of the run {params.run}"
     script:
         "../../scripts/write_report.py"
+
+
+# What the run is made of; it holds no time, so that equal runs leave equal files.
+rule record_provenance:
+    input:
+        plans=plan.plan_files,
+    output:
+        provenance=f"{RESULTS}/provenance.json",
+    log:
+        f"{RESULTS}/logs/record_provenance.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/record_provenance.tsv"
+    conda:
+        "../../envs/record_provenance.yaml"
+    threads: 1
+    resources:
+        mem_mb=grown(500),
+        runtime=grown(10),
+    params:
+        root=str(ROOT),
+        configuration=plan.settings.model_dump(mode="json"),
+        files=plan.named_files,
+        commit=plan.commit,
+        code=plan.code("record_provenance"),
+    message:
+        "record what the run {RESULTS} is made of"
+    script:
+        "../../scripts/record_provenance.py"
