@@ -8,6 +8,7 @@ from facemill.runtime.digests import file_digest
 #: Rule → morphable model → weights that ship for it; `*`: networks that know no morphable model.
 SHIPPED = {
     "reconstruct_coarse": {"head": "coarse"},
+    "train_image_set": {"head": "coarse"},
     "reconstruct_detail": {"head": "detail"},
 }
 #: Settings that name weights.

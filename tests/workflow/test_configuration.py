@@ -189,6 +189,22 @@ def test_weights_that_the_run_makes_come_before_what_reads_them():
     assert untrained.own_weights("reconstruct_coarse", "network") == []
 
 
+@pytest.mark.parametrize(
+    ("rule", "key", "name"),
+    [
+        ("reconstruct_coarse", "network", "coarse"),
+        ("train_image_set", "start", "coarse"),
+        ("reconstruct_detail", "network", "detail"),
+    ],
+)
+def test_rules_that_no_weights_are_named_for_use_those_that_ship_for_the_model(rule, key, name):
+    plan = Plan(ROOT, check_configuration({}), may_list=False)
+    weights = ROOT / plan.stage_with_weights(rule, key)[key]
+    assert weights == ROOT / f"resources/weights/{name}.safetensors"
+    other = Plan(ROOT, check_configuration({"model": "bfm09"}), may_list=False)
+    assert other.stage_with_weights(rule, key)[key] == ""
+
+
 def test_a_run_that_uses_its_own_network_trains_it_first(tmp_path: Path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "1.jpg").write_text("x")
