@@ -9,13 +9,17 @@ import torch
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.linalg import SuperLU, splu
+from scipy.spatial import cKDTree
 from torch import Tensor
 
 from facemill.models.topology import NOT_BARE_FACE, Topology
 from facemill.rendering.texture import UvRaster
 
 GUTTER = 8
-RIDGE = 1e-6  # keeps the corrections of texels finite where two places are nearly one
+RIDGE = 1e-7  # keeps the corrections of texels finite
+#: Texels between positions that a map holds at once. Where more vertices than texels lie (slits of lids and
+#: lips, nostrils), a map through all of them would have to leave the surface (docs/build_uv_maps.md).
+APART = 0.9
 
 
 @dataclass(frozen=True)
@@ -29,8 +33,9 @@ class UvAtlas:
         places: (T, 2) column and row of each position of the atlas, pixel centres at integers.
         corners: (T,) which vertex lies there; -1 where no triangle uses the position.
         readers: (T, S * S) sparse: the bilinear reading of a map at `places`.
-        held: (T,) bool, the positions that maps of positions pass through exactly: those that have a square
-            of four texel centres to themselves, within one island.
+        inside: (T,) bool, the positions away from seams: the four texels around lie in one island.
+        held: (T,) bool, the positions that maps of positions pass through exactly: those away from seams, as
+            many of them as are `APART` texels from one another.
     """
 
     topology: Topology
@@ -39,6 +44,7 @@ class UvAtlas:
     places: NDArray[np.float64]
     corners: NDArray[np.int64]
     readers: sparse.csr_matrix
+    inside: NDArray[np.bool_]
     held: NDArray[np.bool_]
     _solver: SuperLU | None
 
@@ -89,17 +95,15 @@ def prepare_uv_atlas(topology: Topology, size: int) -> UvAtlas:
     places = np.stack([uv[:, 0] * size - 0.5, (1 - uv[:, 1]) * size - 0.5], axis=1)
     cells = np.clip(np.floor(places).astype(np.int64), 0, size - 2)
     readers = _bilinear(np.clip(places, 0, size - 1), cells, size)
-    inside = _in_one_island(raster, topology, cells)
-    cell = cells[:, 1] * size + cells[:, 0]
-    alone = np.bincount(cell[corners >= 0], minlength=size * size)[cell] == 1
-    held = np.asarray(inside & alone & (corners >= 0))
+    inside = _in_one_island(raster, topology, cells) & (corners >= 0)
+    held = _apart(places, inside)
     solver = None
     if held.any():
         matrix = readers[held]
         solver = splu(sparse.csc_matrix(matrix @ matrix.T + RIDGE * sparse.eye_array(int(held.sum()))))
     triangle_is_face = bare_face(topology)[topology.triangles].all(dim=1).numpy()
     face = raster.mask.numpy() & triangle_is_face[raster.triangle_ids.numpy()]
-    return UvAtlas(topology, raster, face, places, corners, readers, held, solver)
+    return UvAtlas(topology, raster, face, places, corners, readers, inside, held, solver)
 
 
 def bare_face(topology: Topology) -> Tensor:
@@ -120,6 +124,21 @@ def _bilinear(places: NDArray, cells: NDArray[np.int64], size: int) -> sparse.cs
     columns = first[:, None] + np.array([0, 1, size, size + 1])
     rows = np.repeat(np.arange(len(places)), 4)
     return sparse.csr_matrix((weights.ravel(), (rows, columns.ravel())), shape=(len(places), size * size))
+
+
+def _apart(places: NDArray, candidates: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(T,) candidates that keep APART from one another: those with the fewest neighbours first."""
+    ids = np.flatnonzero(candidates)
+    pairs = cKDTree(places[ids]).query_pairs(APART, output_type="ndarray")
+    beside = sparse.coo_matrix((np.ones(len(pairs), bool), pairs.T), shape=(len(ids),) * 2).tocsr()
+    beside = beside + beside.T
+    order = np.argsort(np.diff(beside.indptr), kind="stable")
+    taken, chosen = np.zeros(len(ids), bool), np.zeros(len(candidates), bool)
+    for one in order:
+        if not taken[one]:
+            chosen[ids[one]] = True
+            taken[beside.indices[beside.indptr[one] : beside.indptr[one + 1]]] = True
+    return chosen
 
 
 def _in_one_island(raster: UvRaster, topology: Topology, cells: NDArray[np.int64]) -> NDArray[np.bool_]:
