@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.ndimage import distance_transform_edt, map_coordinates
+from scipy.ndimage import distance_transform_edt, spline_filter
 from scipy.sparse import linalg
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
@@ -33,6 +33,7 @@ INNER_FADE = 2.5
 OUTER_FADE = 8.0
 #: Millimetres around a part without a face of its own (an eyeball) within which the face says where it goes.
 NEAR_PART = 6.0
+PAD = 12  # texels around a map, so that a spline's border is that of a map which goes on
 
 
 @dataclass(frozen=True)
@@ -141,20 +142,54 @@ def resampled(
     part: tuple[slice, slice],
     order: int = 3,
 ) -> NDArray[np.float64]:
-    """A window of a map of `size` texels, read at the texels `part` of a map of `new_size`: smooth splines.
+    """A window of a map of `size` texels, read at the texels `part` of a map of `new_size`.
 
     Texel r of the old map lies at (r + 1/2) / size. Beyond the window its border repeats.
+
+    Args:
+        order: 3, cubic splines through the texels, or 1, linear.
     """
-
-    def places(axis: int) -> NDArray[np.float64]:
-        texels = np.arange(part[axis].start, part[axis].stop)
-        found = (texels + 0.5) * size / new_size - 0.5 - window[axis]
-        return np.clip(found, 0, values.shape[axis] - 1)
-
-    rows, columns = np.meshgrid(places(0), places(1), indexing="ij")
     if new_size == size:
-        return values[rows.astype(int), columns.astype(int)].astype(np.float64)
-    return map_coordinates(values.astype(np.float64), [rows, columns], order=order, mode="nearest")
+        rows, columns = (_places(values, size, window, new_size, part, axis).astype(int) for axis in (0, 1))
+        return values[np.ix_(rows, columns)].astype(np.float64)
+    padded = np.pad(np.asarray(values, dtype=np.float64), PAD, mode="edge")
+    taps = [
+        _taps(_places(values, size, window, new_size, part, axis) + PAD, padded.shape[axis], order)
+        for axis in (0, 1)
+    ]
+    coefficients = spline_filter(padded, order=3, mode="mirror") if order == 3 else padded
+    return np.asarray((taps[1] @ (taps[0] @ coefficients).T).T)
+
+
+def _places(
+    values: NDArray,
+    size: int,
+    window: tuple[int, int, int, int],
+    new_size: int,
+    part: tuple[slice, slice],
+    axis: int,
+) -> NDArray[np.float64]:
+    """Where the rows (axis 0) or columns (1) of `part` lie in the window."""
+    texels = np.arange(part[axis].start, part[axis].stop)
+    found = (texels + 0.5) * size / new_size - 0.5 - window[axis]
+    return np.clip(found, 0, values.shape[axis] - 1)
+
+
+def _taps(places: NDArray[np.float64], count: int, order: int) -> sparse.csr_matrix:
+    """(N, count) weights of a linear (1) or cubic (3) B-spline's coefficients at places."""
+    first = np.floor(places).astype(int)
+    t = places - first
+    if order == 1:
+        weights = np.stack([1 - t, t], axis=1)
+    else:
+        first -= 1
+        weights = np.stack(
+            [(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, 3 * (1 - t) ** 3 - 6 * (1 - t) ** 2 + 4, t**3], axis=1
+        )
+        weights /= 6
+    columns = first[:, None] + np.arange(weights.shape[1])
+    rows = np.repeat(np.arange(len(places)), weights.shape[1])
+    return sparse.csr_matrix((weights.ravel(), (rows, columns.ravel())), shape=(len(places), count))
 
 
 def _filled(values: NDArray) -> NDArray[np.float64]:

@@ -15,8 +15,8 @@ REDUCED = 4  # side of a square of texels that is one of the low resolution
 DARKEST = 0.02
 ROUNDS = 3
 #: Deviations of the logarithm of a colour from the median of the views at which a view counts half: above it
-#: (a highlight) and below it (a shadow, a hand).
-ABOVE, BELOW = 0.10, 0.16
+#: (a highlight) and below it (a shadow, a hand): light that moves with the camera adds, so above is stricter.
+ABOVE, BELOW = 0.06, 0.20
 #: A smooth change of brightness is learned from deviations below this, and is no larger.
 FIELD_LIMIT = 0.25
 FIELD_PRIOR = 0.05  # weight of "no change" against texels of full weight

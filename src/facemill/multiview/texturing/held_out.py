@@ -74,13 +74,14 @@ def render_texture(
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """The textured, displaced head in a view's camera (H, W, 3), and where its seen bare face is (H, W)."""
     mesh = head.displaced(fine)
-    camera = view.camera
+    camera = view.camera.to(dtype=torch.float32)
     size = view.picture.shape[:2]
-    places = torch.from_numpy(fine.uv)
+    places = torch.from_numpy(fine.uv.astype(np.float32))
     uv_triangles = torch.from_numpy(np.ascontiguousarray(fine.uv_triangles))
-    surface = Surface(torch.from_numpy(mesh.vertices), torch.from_numpy(np.ascontiguousarray(fine.triangles)))
-    texture = torch.from_numpy(blended.texture.astype(np.float64) / 255)
-    seen = torch.from_numpy(((blended.seen >= LEAST_SEEN) & head.face).astype(np.float64))
+    vertices = torch.from_numpy(mesh.vertices.astype(np.float32))
+    surface = Surface(vertices, torch.from_numpy(np.ascontiguousarray(fine.triangles)))
+    texture = torch.from_numpy(blended.texture.astype(np.float32) / 255)
+    seen = torch.from_numpy(((blended.seen >= LEAST_SEEN) & head.face).astype(np.float32))
 
     def shade(layer: torch.Tensor) -> NDArray[np.float32]:
         def shader(fragments: Fragments) -> torch.Tensor:
