@@ -19,6 +19,9 @@ Outside = Literal["black", "replicate"]
 Interpolation = Literal["bilinear", "bicubic"]
 
 
+BEYOND = 1e3  # of half an image: as far out as a pixel is taken
+
+
 class Sampled(NamedTuple):
     """values: (..., C); valid: (...) bool, the point lies on the image (half a pixel around centres)."""
 
@@ -61,6 +64,31 @@ def sample(images: Tensor, pixels: Tensor, interpolation: Interpolation = "bilin
     )
     values = values[:, :, 0].mT.reshape(*pixels.shape[:-1], images.shape[3])
     return Sampled(torch.where(finite.unsqueeze(-1), values, torch.zeros_like(values)), valid)
+
+
+def sample_planes(planes: Tensor, pixels: Tensor) -> Tensor:
+    """Read planes between pixels, bilinearly; 0 outside. Nothing is moved in memory, as `sample` must.
+
+    Args:
+        planes: (B, C, H, W) floating point.
+        pixels: (B, h, w, 2), x right and y down.
+    Returns:
+        (B, C, h, w): between the border pixels and one pixel further out it falls to 0; 0 beyond, and where
+        `pixels` is not finite.
+    Raises:
+        ValueError: a wrong shape or batch size.
+    """
+    if planes.ndim != 4 or pixels.ndim != 4 or pixels.shape[-1] != 2 or len(pixels) != len(planes):
+        raise ValueError(
+            f"expected planes (B, C, H, W) and pixels (B, h, w, 2), found {tuple(planes.shape)} and "
+            f"{tuple(pixels.shape)}"
+        )
+    limits = pixels.new_tensor([planes.shape[3] - 1, planes.shape[2] - 1])
+    grid = 2 * pixels / limits.clamp(min=1) - 1
+    grid = torch.nan_to_num(grid, nan=BEYOND, posinf=BEYOND, neginf=-BEYOND).clamp(-BEYOND, BEYOND)
+    return torch.nn.functional.grid_sample(
+        planes, grid.to(planes.dtype), mode="bilinear", padding_mode="zeros", align_corners=True
+    )
 
 
 def pixel_grid(

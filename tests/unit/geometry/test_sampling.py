@@ -7,7 +7,7 @@ from torch.autograd import gradcheck
 from torch.testing import assert_close
 
 from facemill.geometry.image import resize, resizing, translation
-from facemill.geometry.sampling import pixel_grid, sample, warp
+from facemill.geometry.sampling import pixel_grid, sample, sample_planes, warp
 from unit.geometry.example_images import linear_image, smooth_photo
 
 RANDOM = np.random.default_rng(5)
@@ -41,6 +41,16 @@ def test_sampling_gradients_and_silence_of_nan() -> None:
 def test_one_pixel_image_can_be_sampled() -> None:
     values, valid = sample(torch.full((1, 1, 1, 2), 3.0), torch.tensor([[[0.2, -0.3]]]))
     assert values.flatten().tolist() == [3.0, 3.0] and valid.all()
+
+
+def test_sampling_planes_falls_to_nothing_outside() -> None:
+    planes = torch.from_numpy(linear_image(4, 7)).permute(2, 0, 1)[None]
+    pixels = torch.tensor([[2.25, 1.5], [6.0, 3.0], [6.25, 3.0], [-0.5, 2.0], [7.5, 1.0], [torch.nan, 1.0]])
+    found = sample_planes(planes, pixels[None, None].double())[0, :, 0].T
+    expected = [[2.25, 1.5], [6.0, 3.0], [4.5, 2.25], [0.0, 1.0], [0.0, 0.0], [0.0, 0.0]]
+    assert_close(found, torch.tensor(expected, dtype=torch.float64))
+    with pytest.raises(ValueError, match=r"planes \(B, C, H, W\)"):
+        sample_planes(planes, pixels[None])
 
 
 def test_pixel_grid_is_x_then_y() -> None:

@@ -1,4 +1,7 @@
-"""From the features of V views at a query to what they have in common, whatever V and their order."""
+"""From the features of V views at a query to what they have in common, whatever V and their order.
+
+Queries are the last axis: everything else is summed over rows of memory.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ FACTS = 4  # of a query, beside what each channel says: similarity, views, their
 
 
 def view_variance(samples: Tensor) -> Tensor:
-    """(Q, C) variance over views (divided by V) of samples (V, Q, K, C), mean over the K taps.
+    """(C, Q) variance over views (divided by V) of samples (V, C, K, Q), mean over the K taps.
 
     >>> view_variance(torch.tensor([1.0, 3.0]).reshape(2, 1, 1, 1))
     tensor([[1.]])
@@ -20,25 +23,34 @@ def view_variance(samples: Tensor) -> Tensor:
 
 
 def weighted_variance(values: Tensor, weights: Tensor) -> Tensor:
-    """(Q, C) variance about the weighted mean of values (V, Q, C), weights (V, Q); 0 where all weigh 0.
+    """(C, Q) variance about the weighted mean of values (V, C, Q), weights (V, Q); 0 where all weigh 0.
 
     sum_v w_v (x_v - m)^2 / sum_v w_v, m = sum_v w_v x_v / sum_v w_v
 
     >>> weighted_variance(torch.tensor([[[0.0]], [[4.0]]]), torch.tensor([[3.0], [1.0]]))
     tensor([[3.]])
     """
-    shares = (weights / weights.sum(dim=0).clamp(min=1e-9)).unsqueeze(-1)
+    shares = (weights / weights.sum(dim=0).clamp(min=1e-9)).unsqueeze(1)
     mean = (shares * values).sum(dim=0)
     return (shares * (values - mean).square()).sum(dim=0)
 
 
-def pair_similarity(patches: Tensor, weights: Tensor) -> Tensor:
-    """(Q, C) weighted mean over pairs of views of their patches' products, by channel; 0 without a pair.
+def weighted_sum(patches: Tensor, weights: Tensor) -> Tensor:
+    """(C, K, Q) sum over views of patches (V, C, K, Q) times weights (V, Q)."""
+    total = patches[0] * weights[0]
+    for patch, weight in zip(patches[1:], weights[1:], strict=True):
+        total = torch.addcmul(total, patch, weight)
+    return total
+
+
+def pair_similarity(patches: Tensor, weights: Tensor, sizes: Tensor | None = None) -> Tensor:
+    """(C, Q) weighted mean over pairs of views of their patches' products, by channel; 0 without a pair.
 
     sum_{u != v} w_u w_v <g_u, g_v> / sum_{u != v} w_u w_v, from |sum_v w_v g_v|^2: linear in V.
+    g_v = sizes_v patches_v.
 
     Args:
-        patches: (V, Q, K, C); weights: (V, Q).
+        patches: (V, C, K, Q); weights: (V, Q); sizes: (V, Q), 1 if there are none.
 
     >>> patches = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]).reshape(3, 1, 2, 1)
     >>> pair_similarity(patches, torch.tensor([[1.0], [1.0], [0.0]]))
@@ -46,12 +58,16 @@ def pair_similarity(patches: Tensor, weights: Tensor) -> Tensor:
     >>> round(float(pair_similarity(patches, torch.ones(3, 1))), 4)  # of three pairs one
     0.3333
     """
-    together = torch.einsum("vq,vqkc->qkc", weights, patches).square().sum(dim=1)
-    alone = torch.einsum("vq,vqkc->qc", weights.square(), patches.square())
+    energies = patches.square().sum(dim=2)
+    return _similarity(patches, energies, weights, weights if sizes is None else weights * sizes)
+
+
+def _similarity(patches: Tensor, energies: Tensor, weights: Tensor, factors: Tensor) -> Tensor:
+    """`pair_similarity` with energies (V, C, Q) of the patches, and factors (V, Q) = weights times sizes."""
+    together = weighted_sum(patches, factors).square().sum(dim=1)
+    alone = (energies * factors.square().unsqueeze(1)).sum(dim=0)
     pairs = weights.sum(dim=0).square() - weights.square().sum(dim=0)
-    return torch.where(
-        pairs.unsqueeze(-1) > 1e-9, (together - alone) / pairs.clamp(min=1e-9).unsqueeze(-1), 0.0
-    )
+    return torch.where(pairs > 1e-9, (together - alone) / pairs.clamp(min=1e-9), 0.0)
 
 
 class VisibilityAggregation(nn.Module):
@@ -74,32 +90,29 @@ class VisibilityAggregation(nn.Module):
         self.outputs = 3 * features + FACTS
 
     def forward(self, samples: Tensor, weights: Tensor) -> Tensor:
-        """(V, Q, K, C) samples, (V, Q) cosines with 0 for views that do not see -> (Q, outputs)."""
+        """(V, C, K, Q) samples, (V, Q) cosines with 0 for views that do not see -> (outputs, Q)."""
+        channels, size = samples.shape[1], samples.shape[1] * samples.shape[2]
         mean = samples.mean(dim=2)
         patches = samples - mean.unsqueeze(2)
-        energies = patches.square().sum(dim=2)  # (V, Q, C)
-        size = samples.shape[2] * samples.shape[3]
-        energy = energies.sum(dim=-1)
+        energies = patches.square().sum(dim=2)  # (V, C, Q)
+        energy = energies.sum(dim=1)
         norm = (energy + FLAT * size).rsqrt()
-        patches = patches * norm[..., None, None]
-        energies = energies * norm.unsqueeze(-1).square()
         contrast = (energy / size + FLAT).log()
-        whole = torch.einsum("vq,vqkc->qkc", weights, patches)
-        others = torch.einsum("vqkc,qkc->vq", patches, whole) - weights * energies.sum(dim=-1)
+        whole = weighted_sum(patches, weights * norm)
+        alike = norm * torch.stack([(patch * whole).sum(dim=(0, 1)) for patch in patches])
+        others = alike - weights * energy * norm.square()
         alike = others / (weights.sum(dim=0) - weights).clamp(min=1e-3)
         seen = torch.stack((alike, weights, 0.3 * contrast), dim=-1)
         weights = weights * torch.sigmoid(self.trust(seen)).squeeze(-1)
         total = weights.sum(dim=0)
-        channels = samples.shape[3]
-        similarity = pair_similarity(patches, weights)
-        shares = torch.einsum("vq,vqc->qc", weights, energies) / total.clamp(min=1e-6).unsqueeze(-1)
+        similarity = _similarity(patches, energies, weights, weights * norm)
+        factors = (weights * norm.square()).unsqueeze(1)
+        shares = (energies * factors).sum(dim=0) / total.clamp(min=1e-6)
         facts = (
-            similarity.sum(dim=-1),
+            similarity.sum(dim=0),
             0.2 * total.square() / weights.square().sum(dim=0).clamp(min=1e-9),
             0.2 * total,
             0.3 * (weights * contrast).sum(dim=0) / total.clamp(min=1e-6),
         )
         spread = weighted_variance(mean, weights)
-        return torch.cat(
-            (channels * similarity, channels * shares, spread, torch.stack(facts, dim=-1)), dim=-1
-        )
+        return torch.cat((channels * similarity, channels * shares, spread, torch.stack(facts)))

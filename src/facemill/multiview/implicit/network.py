@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from facemill.multiview.implicit.aggregation import VisibilityAggregation, view_variance
 from facemill.multiview.implicit.encoders import make_encoder
-from facemill.multiview.implicit.projection import Places, ViewFeatures, sample_views
+from facemill.multiview.implicit.projection import Places, Samples, ViewFeatures, sample_views
 from facemill.multiview.implicit.spec import ImplicitSpec
 
 PUBLISHED_BAND = 20.0  # mm that stand for 1 in the displacement that kind `published` reads
@@ -82,7 +82,12 @@ class ImplicitNetwork(nn.Module):
         """(T, D) logits of texels moved by displacement (T, D) mm along their normals."""
         with torch.autocast(displacement.device.type, enabled=False):  # pixels in bfloat16 would be off by 4
             samples = sample_views(views, places, displacement, taps, self.views is None)
-        features = samples.features.flatten(1, 2)
+        if not len(samples.weights):  # nobody sees anything: as two views that see nothing
+            samples = Samples(
+                samples.features.new_zeros(2, *samples.features.shape[1:]),
+                samples.weights.new_zeros(2, len(displacement)),
+            )
+        features = samples.features.flatten(3, 4)
         weights = samples.weights[..., None].expand(-1, -1, displacement.shape[1]).flatten(1)
         return self.logits(features, weights, displacement.flatten()).float().view_as(displacement)
 
@@ -90,17 +95,17 @@ class ImplicitNetwork(nn.Module):
         """(Q,) logits of the scores of Q queries.
 
         Args:
-            samples: (V, Q, K, C) features of V views at the K taps of each query, 0 beside a picture.
+            samples: (V, C, K, Q) features of V views at the K taps of each query, 0 beside a picture.
             weights: (V, Q) 0..1, 0 for views that do not see the texel; `variance` takes all views alike.
             displacement: (Q,) mm.
         """
-        if samples.ndim != 4 or samples.shape[2:] != (self.spec.taps**2, self.spec.features):
+        if samples.ndim != 4 or samples.shape[1:3] != (self.spec.features, self.spec.taps**2):
             raise ValueError(
-                f"samples: expected (V, Q, {self.spec.taps**2}, {self.spec.features}), "
+                f"samples: expected (V, {self.spec.features}, {self.spec.taps**2}, Q), "
                 f"found {tuple(samples.shape)}"
             )
         together = view_variance(samples) if self.views is None else self.views(samples, weights)
         if self.reads_displacement:
-            together = torch.cat((together, displacement.unsqueeze(-1) / PUBLISHED_BAND), dim=-1)
-        scores: Tensor = self.score(together)
+            together = torch.cat((together, displacement[None] / PUBLISHED_BAND))
+        scores: Tensor = self.score(together.T)
         return scores.squeeze(-1)

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from facemill.geometry.sampling import sample
+from facemill.geometry.sampling import sample_planes
 
 LEAST_DEPTH = 1.0  # mm before a camera
 
@@ -81,29 +81,27 @@ def tap_offsets(taps: int, spacing: float) -> Tensor:
 
 
 def project_patches(places: Places, matrix: Tensor, displacement: Tensor, taps: Tensor) -> Tensor:
-    """(T, D, K, 2) pixels of one view: texel t moved by displacement (T, D) mm, K taps (K, 2) around it.
+    """(K, T, D, 2) pixels of one view: texel t moved by displacement (T, D) mm, K taps (K, 2) around it.
 
     NaN where a point lies behind the camera.
     """
     turned = matrix[:, :3].T
     start = places.position @ turned + matrix[:, 3]
     moved = start[:, None] + displacement[..., None] * (places.normal @ turned)[:, None]
-    around = taps[:, 0, None] * (places.across @ turned)[:, None]
-    around = around + taps[:, 1, None] * (places.along @ turned)[:, None]
-    points = moved[:, :, None] + around[:, None]
-    depth = points[..., 2:]
-    return torch.where(depth > LEAST_DEPTH, points[..., :2] / depth.clamp(min=LEAST_DEPTH), torch.nan)
+    around = taps[:, 0, None, None] * (places.across @ turned)
+    around = around + taps[:, 1, None, None] * (places.along @ turned)
+    depth = moved[..., 2] + around[:, :, None, 2]
+    safe = torch.where(depth > LEAST_DEPTH, depth, torch.nan)
+    return torch.stack([(moved[..., k] + around[:, :, None, k]) / safe for k in (0, 1)], dim=-1)
 
 
 def sample_patches(view: ViewFeatures, pixels: Tensor) -> Tensor:
-    """(T, D, K, C) features at pixels (T, D, K, 2): bilinear, centres at integers, 0 beside the picture."""
-    found = sample(view.features.permute(0, 2, 3, 1), pixels.reshape(1, -1, 2))
-    values = found.values[0] * found.valid[0].unsqueeze(-1)
-    return values.reshape(*pixels.shape[:-1], view.features.shape[1])
+    """(C, K, T, D) features at pixels (K, T, D, 2): bilinear, centres at integers, 0 beside the picture."""
+    return sample_planes(view.features, pixels.flatten(1, 2)[None])[0].unflatten(2, pixels.shape[1:3])
 
 
 class Samples(NamedTuple):
-    """features: (M, T, D, K, C) of at most M views per texel; weights: (M, T), 0 where there are fewer."""
+    """features: (M, C, K, T, D) of the M views that see a texel; weights: (M, T), 0 where one is not seen."""
 
     features: Tensor
     weights: Tensor
@@ -112,34 +110,30 @@ class Samples(NamedTuple):
 def sample_views(
     views: Sequence[ViewFeatures], places: Places, displacement: Tensor, taps: Tensor, all_views: bool
 ) -> Samples:
-    """Features of each texel in each view.
+    """Features of each texel in each view; 0 in views that do not see it.
 
     Args:
         displacement: (T, D) mm; taps: (K, 2) mm.
-        all_views: views that do not see a texel count, too (as published). Otherwise only those of weight
-            above 0 are read, and each texel's are moved together: M is the largest number of them.
+        all_views: views that do not see a texel are read, too (as published).
     """
     seen = torch.ones_like(places.weights, dtype=torch.bool) if all_views else places.weights > 0
-    slots = seen.cumsum(dim=0) - 1
-    most = int(seen.sum(dim=0).max()) if seen.numel() else 0
-    shape = (most, *displacement.shape, len(taps), views[0].features.shape[1])
-    texels = torch.arange(len(places.position), device=displacement.device)
-    parts, targets = [], []
-    weights = places.weights.new_zeros(most, len(texels))
+    parts, numbers = [], []
     for number, view in enumerate(views):
-        chosen = texels[seen[number]]
+        chosen = torch.nonzero(seen[number]).squeeze(1)
         if not len(chosen):
             continue
+        numbers.append(number)
+        if len(chosen) == len(seen[number]):
+            parts.append(sample_patches(view, project_patches(places, view.matrix, displacement, taps)))
+            continue
         pixels = project_patches(places.of(chosen), view.matrix, displacement[chosen], taps)
-        parts.append(sample_patches(view, pixels))
-        slot = slots[number, chosen]
-        targets.append(slot * len(texels) + chosen)
-        weights[slot, chosen] = places.weights[number, chosen]
+        values = sample_patches(view, pixels)
+        empty = values.new_zeros(*values.shape[:2], *displacement.shape)
+        parts.append(empty.index_copy(2, chosen, values))
     if not parts:
-        return Samples(views[0].features.new_zeros(shape), weights)
-    values, target = torch.cat(parts), torch.cat(targets)
-    flat = values.new_zeros(most * len(texels), *values.shape[1:])
-    return Samples(flat.index_copy(0, target, values).reshape(shape), weights)
+        shape = (0, views[0].features.shape[1], len(taps), *displacement.shape)
+        return Samples(displacement.new_zeros(shape), places.weights[:0])
+    return Samples(torch.stack(parts), places.weights[numbers])
 
 
 def best_views(weights: NDArray[np.floating], most: int) -> NDArray[np.float32]:

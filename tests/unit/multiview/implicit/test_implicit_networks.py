@@ -38,7 +38,7 @@ def test_published_perceptron_reads_variances_and_displacement():
     network = ImplicitNetwork(PUBLISHED)
     shapes = [tuple(layer.weight.shape) for layer in network.score if hasattr(layer, "weight")]
     assert shapes == [(1024, 129), (512, 1024), (256, 512), (128, 256), (1, 128)]
-    samples = torch.rand(3, 2, 1, 128)
+    samples = torch.rand(3, 128, 1, 2)
     weights = torch.zeros(3, 2)  # does not matter: all views count alike
     one = network.logits(samples, weights, torch.tensor([0.0, 0.0]))
     other = network.logits(samples, weights + 1, torch.tensor([5.0, 0.0]))
@@ -70,8 +70,8 @@ def test_normalised_picture_by_hand():
 
 
 def test_variance_over_views_by_hand():
-    samples = torch.tensor([[1.0, 10.0], [3.0, 10.0], [8.0, 40.0]]).reshape(3, 1, 1, 2)
-    assert_close(view_variance(samples), torch.tensor([[26 / 3, 200.0]]))  # means 4 and 20
+    samples = torch.tensor([[1.0, 10.0], [3.0, 10.0], [8.0, 40.0]]).reshape(3, 2, 1, 1)
+    assert_close(view_variance(samples), torch.tensor([[26 / 3], [200.0]]))  # means 4 and 20
     taps = torch.tensor([[1.0, 0.0], [3.0, 4.0]]).reshape(2, 1, 2, 1)
     assert_close(view_variance(taps), torch.tensor([[(1 + 4) / 2.0]]))  # variances 1 and 4, their mean
 
@@ -86,17 +86,19 @@ def test_weighted_variance_by_hand():
 
 def test_pair_similarity_is_the_mean_over_pairs():
     torch.manual_seed(2)
-    patches, weights = torch.randn(4, 1, 5, 3), torch.tensor([[0.5], [1.0], [0.0], [2.0]])
+    patches, weights = torch.randn(4, 3, 5, 1), torch.tensor([[0.5], [1.0], [0.0], [2.0]])
     total, norm = torch.zeros(3), 0.0
     for one in range(4):
         for two in range(4):
             if one != two:
                 share = float(weights[one] * weights[two])
-                total += share * (patches[one, 0] * patches[two, 0]).sum(dim=0)
+                total += share * (patches[one] * patches[two]).sum(dim=(1, 2))
                 norm += share
-    assert_close(pair_similarity(patches, weights)[0], total / norm)
+    assert_close(pair_similarity(patches, weights)[:, 0], total / norm)
+    halves = torch.full((4, 1), 0.5)
+    assert_close(pair_similarity(patches, weights, halves)[:, 0], total / norm / 4)
     alone = torch.tensor([[1.0], [0.0], [0.0], [0.0]])
-    assert_close(pair_similarity(patches, alone), torch.zeros(1, 3))
+    assert_close(pair_similarity(patches, alone), torch.zeros(3, 1))
 
 
 @pytest.mark.parametrize("spec", [SMALL, PUBLISHED])
@@ -104,7 +106,7 @@ def test_order_of_views_does_not_matter_and_their_number_is_free(spec):
     network = small_network(3, spec)
     torch.manual_seed(4)
     for count in (2, 3, 7, 60):
-        samples = torch.randn(count, 5, spec.taps**2, spec.features)
+        samples = torch.randn(count, spec.features, spec.taps**2, 5)
         weights = torch.rand(count, 5)
         order = torch.randperm(count)
         displacement = torch.zeros(5)
@@ -117,8 +119,8 @@ def test_order_of_views_does_not_matter_and_their_number_is_free(spec):
 def test_views_that_do_not_see_change_nothing():
     torch.manual_seed(5)
     aggregation = VisibilityAggregation(4)
-    samples, weights = torch.randn(3, 2, 9, 4), torch.rand(3, 2)
-    more = torch.cat((samples, 100 * torch.randn(2, 2, 9, 4)))
+    samples, weights = torch.randn(3, 4, 9, 2), torch.rand(3, 2)
+    more = torch.cat((samples, 100 * torch.randn(2, 4, 9, 2)))
     unseen = torch.cat((weights, torch.zeros(2, 2)))
     assert_close(aggregation(more, unseen), aggregation(samples, weights), atol=1e-4, rtol=1e-4)
     nothing = aggregation(samples, torch.zeros(3, 2))
@@ -128,10 +130,10 @@ def test_views_that_do_not_see_change_nothing():
 def test_alike_patches_are_similar_and_flat_ones_are_not():
     torch.manual_seed(6)
     aggregation = VisibilityAggregation(4)
-    patch = torch.randn(1, 1, 9, 4).expand(5, 1, 9, 4)
+    patch = torch.randn(1, 4, 9, 1).expand(5, 4, 9, 1)
     weights = torch.full((5, 1), 0.8)
-    alike, flat = (aggregation(size * patch, weights)[0, -4] for size in (3.0, 0.01))
-    different = aggregation(3.0 * torch.randn(5, 1, 9, 4), weights)[0, -4]
+    alike, flat = (aggregation(size * patch, weights)[-4, 0] for size in (3.0, 0.01))
+    different = aggregation(3.0 * torch.randn(5, 4, 9, 1), weights)[-4, 0]
     assert alike > 0.9 and abs(different) < 0.4 and flat < 0.01
 
 
@@ -172,7 +174,7 @@ def test_weights_come_back_with_their_network(tmp_path):
     save_network(tmp_path / "a.safetensors", network, {"step": "12"})
     again = load_network(tmp_path / "a.safetensors")
     assert again.spec == SMALL and not again.training
-    samples, weights = torch.randn(3, 4, 9, 6), torch.rand(3, 4)
+    samples, weights = torch.randn(3, 6, 9, 4), torch.rand(3, 4)
     assert_close(
         again.logits(samples, weights, torch.zeros(4)),
         network.logits(samples, weights, torch.zeros(4)),
@@ -221,5 +223,5 @@ def test_few_features_are_refused():
 
 
 def test_samples_of_another_shape_are_refused():
-    with pytest.raises(ValueError, match=r"samples: expected \(V, Q, 9, 6\)"):
-        small_network().logits(torch.zeros(2, 3, 1, 6), torch.zeros(2, 3), torch.zeros(3))
+    with pytest.raises(ValueError, match=r"samples: expected \(V, 6, 9, Q\)"):
+        small_network().logits(torch.zeros(2, 6, 1, 3), torch.zeros(2, 3), torch.zeros(3))

@@ -41,44 +41,47 @@ def test_patches_land_where_the_camera_sees_them():
     matrix = camera.intrinsics @ torch.cat((camera.rotation, camera.translation[:, None]), dim=1)
     places, taps = one_place(), tap_offsets(3, 0.5)
     pixels = project_patches(places, matrix.float(), torch.tensor([[0.0, 2.0]]), taps)
-    assert pixels.shape == (1, 2, 9, 2)
+    assert pixels.shape == (9, 1, 2, 2)
     across, along = places.across[0].numpy(), places.along[0].numpy()
     for number, displacement in enumerate((0.0, 2.0)):
         for tap, (right, down) in enumerate(taps.numpy()):
             point = np.array([3.0, 4.0, displacement]) + right * across + down * along
             expected = project(torch.tensor(point[None], dtype=torch.float64), camera).pixels[0]
-            assert_close(pixels[0, number, tap].double(), expected, atol=1e-3, rtol=0)
+            assert_close(pixels[tap, 0, number].double(), expected, atol=1e-3, rtol=0)
 
 
 def test_points_behind_a_camera_are_nowhere():
     matrix = torch.tensor([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]])
     pixels = project_patches(one_place(), matrix, torch.tensor([[-5.0, 5.0]]), tap_offsets(1, 1.0))
-    assert torch.isnan(pixels[0, 0]).all()
-    assert_close(pixels[0, 1, 0], torch.tensor([0.6, 0.8]))
+    assert torch.isnan(pixels[0, 0, 0]).all()
+    assert_close(pixels[0, 0, 1], torch.tensor([0.6, 0.8]))
 
 
 def test_features_are_read_between_pixels_and_are_nothing_outside():
     features = torch.arange(12.0).reshape(1, 1, 3, 4)  # value 4 row + column
     view = ViewFeatures(features, torch.zeros(3, 4))
     pixels = torch.tensor([[2.0, 1.0], [0.5, 0.25], [3.6, 1.0], [-2.0, 0.0], [torch.nan, 0.0]])
-    found = sample_patches(view, pixels.reshape(5, 1, 1, 2))[:, 0, 0, 0]
-    assert_close(found, torch.tensor([6.0, 1.5, 0.0, 0.0, 0.0]))
+    found = sample_patches(view, pixels.reshape(1, 5, 1, 2))
+    assert found.shape == (1, 1, 5, 1)
+    # 3.6 is 0.6 of the way from the last column (7) to nothing
+    assert_close(found.flatten(), torch.tensor([6.0, 1.5, 0.4 * 7.0, 0.0, 0.0]))
 
 
-def test_views_of_a_texel_are_moved_together():
+def test_only_views_that_see_are_read():
     matrix = torch.tensor([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1]])  # x, y are pixels; depth 1
     matrix[2, 3] = 2.0
     matrix[:2] *= 2.0
     views = [ViewFeatures(torch.full((1, 2, 9, 9), value), matrix) for value in (5.0, 6.0, 7.0)]
     taps = tap_offsets(1, 1.0)
-    seen = sample_views(views, one_place(), torch.zeros(1, 4), taps, all_views=False)
-    assert seen.features.shape == (2, 1, 4, 1, 2)
-    assert_close(seen.features[:, 0, 0, 0, 0], torch.tensor([5.0, 7.0]))
-    assert_close(seen.weights[:, 0], torch.tensor([0.9, 0.5]))
+    two = places_of(np.zeros((2, 3)), np.eye(3)[[2, 2]], np.array([[0.9, 0.0, 0.5], [0.4, 0.0, 0.0]]))
+    seen = sample_views(views, two, torch.zeros(2, 4), taps, all_views=False)
+    assert seen.features.shape == (2, 2, 1, 2, 4)  # views, channels, taps, texels, displacements
+    assert_close(seen.features[:, 0, 0, :, 0], torch.tensor([[5.0, 5.0], [7.0, 0.0]]))
+    assert_close(seen.weights, torch.tensor([[0.9, 0.4], [0.5, 0.0]]))
     every = sample_views(views, one_place(), torch.zeros(1, 4), taps, all_views=True)
     assert_close(every.features[:, 0, 0, 0, 0], torch.tensor([5.0, 6.0, 7.0]))
     nobody = sample_views(views, one_place(((0.0, 0.0, 0.0),)), torch.zeros(1, 4), taps, all_views=False)
-    assert nobody.features.shape == (0, 1, 4, 1, 2)
+    assert nobody.features.shape == (0, 2, 1, 1, 4)
 
 
 def test_best_views_are_kept():
