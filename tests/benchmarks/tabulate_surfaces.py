@@ -1,10 +1,11 @@
-"""Distances of the surfaces of captures to their scans, stage by stage, averaged over the people of each entry.
+"""Distances of the surfaces of captures to their scans, by stage, averaged over the people of each entry.
 
 snakemake --cores all --configfile config/benchmark_surfaces.yaml
 python tests/benchmarks/tabulate_surfaces.py [run [results]]
 
-Reads results/<run>/multiview/*/evaluate_surface/result.json (run: benchmark_surfaces) and prints a Markdown table:
-scan points of the face that two views see, to the surface of each stage, nothing aligned; normals at the same points.
+Reads results/<run>/multiview/*/evaluate_surface/result.json (run: benchmark_surfaces) and prints a table in
+Markdown: scan points of the face that two views see, to the surface of each stage, nothing aligned; normals
+at the same points.
 """
 
 import json
