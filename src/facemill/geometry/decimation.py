@@ -12,6 +12,27 @@ from scipy.spatial import cKDTree
 from facemill.geometry.closest_point import closest_points
 from facemill.geometry.mesh import IntArray, Mesh
 
+SAME_PLACE = 1e-5  # of an atlas's side
+
+
+def coarsened(fine: Mesh, coarse: Mesh) -> Mesh | None:
+    """A mesh that was refined in the atlas of a coarser one, with the triangles of the coarser one again.
+
+    Each place of the coarse atlas takes the vertex of `fine` that lies at the same place, so the surface is
+    that of `fine`, sampled. Much faster than `decimate`. None where some place has no such vertex: the two
+    are of different models.
+    """
+    if fine.uv is None or fine.uv_triangles is None or coarse.uv is None or coarse.uv_triangles is None:
+        return None
+    used, corners = np.unique(coarse.uv_triangles, return_inverse=True)
+    distances, nearest = cKDTree(fine.uv).query(coarse.uv[used])
+    if not len(used) or distances.max() > SAME_PLACE:
+        return None
+    vertex = np.zeros(len(fine.uv), dtype=np.int64)
+    vertex[fine.uv_triangles.ravel()] = fine.triangles.ravel()
+    table = corners.reshape(-1, 3).astype(np.int64)
+    return Mesh(fine.vertices[vertex[nearest]], table, None, coarse.uv[used], table)
+
 
 def decimate(mesh: Mesh, count: int) -> Mesh:
     """Collapse edges until some `count` triangles are left (quadric error, Garland and Heckbert 1997).

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from facemill.formats.meshes import read_glb
-from facemill.geometry.decimation import decimate
+from facemill.geometry.decimation import coarsened, decimate
 from facemill.geometry.mesh import Mesh
 from facemill.report.pictures import EmbeddedPicture, embed, read_picture
 from facemill.report.sections import Page, Section, duration
@@ -103,12 +103,16 @@ def surface_card(page: Page, surface: SurfaceResults) -> dict[str, Any] | None:
 
 
 def viewer_mesh(folder: Path) -> Mesh:
-    """The surface for the page: mesh.glb, its edges collapsed until it is small enough.
+    """The surface for the page: mesh.glb; if that is too large, with the triangles of base_mesh.glb, from
+    which it was refined, or else decimated.
 
     Raises:
-        FormatError: mesh.glb is missing or damaged.
+        FormatError: a file is missing or damaged.
     """
-    return decimate(read_glb(folder / "mesh.glb")[0], VIEWER_TRIANGLES)
+    mesh = read_glb(folder / "mesh.glb")[0]
+    if len(mesh.triangles) > VIEWER_TRIANGLES:
+        mesh = coarsened(mesh, read_glb(folder / "base_mesh.glb")[0]) or mesh
+    return decimate(mesh, VIEWER_TRIANGLES)
 
 
 def figures(surface: SurfaceResults) -> list[tuple[str, str]]:

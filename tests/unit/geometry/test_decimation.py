@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from facemill.geometry.closest_point import closest_points
-from facemill.geometry.decimation import decimate
+from facemill.geometry.decimation import coarsened, decimate
 from facemill.geometry.mesh import Mesh, boundary_edges
 
 COUNT = 41
@@ -65,3 +65,33 @@ def test_small_meshes_and_those_that_cannot_be_decimated_stay():
     assert decimate(fan, 1) is fan
     plain = decimate(Mesh(mesh.vertices, mesh.triangles), 500)
     assert plain.uv is None and len(plain.triangles) <= 500
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_refined_mesh_is_sampled_at_the_places_of_the_coarse_one(cut):
+    coarse = dome(cut)
+    means, table = midpoints(coarse.triangles, len(coarse.vertices))
+    uv_means, uv_table = midpoints(coarse.uv_triangles, len(coarse.uv))
+    moved = means @ coarse.vertices + [0, 0, 7.0]
+    fine = Mesh(moved, table, None, uv_means @ coarse.uv, uv_table)
+    found = coarsened(fine, coarse)
+    assert np.allclose(found.vertices[found.triangles], coarse.vertices[coarse.triangles] + [0, 0, 7.0])
+    assert np.allclose(found.uv[found.uv_triangles], coarse.uv[coarse.uv_triangles])
+    shifted = Mesh(coarse.vertices, coarse.triangles, None, coarse.uv + 0.003, coarse.uv_triangles)
+    assert coarsened(fine, shifted) is None
+    assert coarsened(Mesh(moved, table), coarse) is None
+
+
+def midpoints(triangles, count):
+    """Every triangle cut into four: (count + edges, count) means, and triangles."""
+    sides = np.sort(
+        np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]]), axis=1
+    )
+    pairs, number = np.unique(sides, axis=0, return_inverse=True)
+    means = np.zeros((count + len(pairs), count))
+    means[:count] = np.eye(count)
+    means[count + np.arange(len(pairs))[:, None], pairs] = 0.5
+    ab, bc, ca = count + number.reshape(3, -1)
+    a, b, c = triangles.T
+    parts = ([a, ab, ca], [ab, b, bc], [ca, bc, c], [ab, bc, ca])
+    return means, np.concatenate([np.stack(part, axis=1) for part in parts])

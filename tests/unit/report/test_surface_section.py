@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from facemill.formats.meshes import write_glb
+from facemill.geometry.mesh import Mesh
 from facemill.report import surface_section
 from facemill.report.capture_inputs import read_captures
 from facemill.report.inputs import read_inputs
@@ -152,12 +153,20 @@ def test_a_large_surface_is_made_small_for_the_page(tmp_path, monkeypatch):
     write_glb(tmp_path / "mesh.glb", bump(height=25.0), np.zeros((8, 8, 3), np.uint8))
     whole = viewer_mesh(tmp_path)
     monkeypatch.setattr(surface_section, "VIEWER_TRIANGLES", len(whole.triangles) // 2)
+    write_glb(tmp_path / "base_mesh.glb", other_atlas(bump(height=20.0)), np.zeros((8, 8, 3), np.uint8))
     half = viewer_mesh(tmp_path)
     assert 0.8 * len(whole.triangles) // 2 <= len(half.triangles) <= len(whole.triangles) // 2
     assert half.uv is not None and half.uv_triangles.shape == half.triangles.shape
+    write_glb(tmp_path / "base_mesh.glb", bump(height=20.0), np.zeros((8, 8, 3), np.uint8))
+    sampled = viewer_mesh(tmp_path)  # the base mesh is as fine, so it is decimated, too
+    assert len(sampled.triangles) == len(half.triangles)
     (tmp_path / "mesh.glb").unlink()
     with pytest.raises(FormatError):
         viewer_mesh(tmp_path)
+
+
+def other_atlas(mesh: Mesh) -> Mesh:
+    return Mesh(mesh.vertices, mesh.triangles, None, 0.9 * mesh.uv, mesh.uv_triangles)
 
 
 def test_damaged_files_are_named(tmp_path):
