@@ -12,13 +12,13 @@ class SurfaceSettings(Settings):
     """The classical regularisation: robust matches against bending and the base mesh."""
 
     smoothness: float = Field(
-        8.0, gt=0, description="mm: length of the wave of displacement that certain matches everywhere halve"
+        6.0, gt=0, description="mm: length of the wave of displacement that certain matches everywhere halve"
     )
     outlier: float = Field(
         0.3, gt=0, description="mm from the surface at which a match counts a quarter (Geman-McClure)"
     )
     pull: float = Field(
-        0.2,
+        0.03,
         gt=0,
         description="what the base mesh counts where it deviates by 0.2 mm, against 1 of a certain match",
     )
@@ -83,7 +83,7 @@ class RegularizerWeights(Settings):
 
     displacement: float = Field(1.0, ge=0, description="per 0.05 mm of mean distance; squares below (Huber)")
     slope: float = Field(
-        20.0, ge=0, description="per unit of slope, about a radian of the normals; squares below 0.3"
+        40.0, ge=0, description="per unit of slope, about a radian of the normals; squares below 0.3"
     )
     surprise: float = Field(
         0.1, ge=0, description="per unit of surprise (Laplace's negative log-likelihood): the confidence"
@@ -95,13 +95,13 @@ class RegularizerAugmentationSettings(Settings):
 
     flip: float = Field(0.5, ge=0, le=1, description="share of patches that are mirrored")
     start_error: float = Field(
-        0.06,
+        0.02,
         ge=0,
         description="mm: largest standard deviation of smooth error added to the classical surface",
     )
     noise: float = Field(0.03, ge=0, description="largest standard deviation of noise on scores")
     erased: float = Field(
-        0.15, ge=0, le=1, description="share of patches of which a rectangle has no scores and no matches"
+        0.1, ge=0, le=1, description="share of patches of which a rectangle has no scores and no matches"
     )
 
 
