@@ -31,7 +31,8 @@ KEPT = 33  # samples of a dense band that are written
 FEWEST_SEEN = 0.05  # share of the face that two views must see
 SURE = 0.3  # confidence of a texel that counts in judging the base mesh
 FEWEST_SURE = 0.05  # share of the face that must be sure for that
-FAR = 0.5  # of the band: half of the sure texels beyond it are out of band
+FAR = 0.25  # of the band: half of the sure texels beyond it are out of band
+MOST_AT_ENDS = 0.25  # share of the sure texels at the ends of the band
 
 logger = logging.getLogger(__name__)
 
@@ -156,18 +157,24 @@ def narrowed(band: Band, count: int) -> Band:
 
 
 def check_band(found: Found, reach: float) -> None:
-    """Refuse a base mesh that is far off.
+    """Refuse a base mesh that is farther off than can be searched.
 
+    What lies within the reach can be matched; but where most of the face is far from the base mesh, that was
+    fitted to something else, and its normals meet the face at wrong places.
+
+    Args:
+        found: by the first level, around the base mesh. reach: of its band, mm.
     Raises:
         PhotoError: `out_of_band`.
     """
     sure = found.mask & (found.confidence >= SURE)
     if sure.sum() < FEWEST_SURE * found.mask.sum():
         return
-    middle = float(np.median(np.abs(found.displacement[sure])))
-    if middle > FAR * reach:
+    away = np.abs(found.displacement[sure])
+    middle, at_ends = float(np.median(away)), float((away > reach - 1.5 * found.band.step).mean())
+    if middle > FAR * reach or at_ends > MOST_AT_ENDS:
         raise PhotoError(
             "out_of_band",
-            f"the views agree {middle:.0f} mm from the base mesh (median), where {reach:g} mm are searched; "
-            "fit the base mesh again or raise predict_implicit.band",
+            f"the views agree {middle:.1f} mm from the base mesh (median), {100 * at_ends:.0f} % at the ends "
+            f"of the {reach:g} mm that are searched; fit the base mesh again or raise predict_implicit.band",
         )

@@ -12,9 +12,10 @@ from facemill.geometry.mesh import Mesh
 from facemill.multiview.capture_files import MappedCapture
 from facemill.multiview.fitted_capture import read_scan
 from facemill.multiview.implicit.files import save_network
-from facemill.multiview.implicit.predict import narrowed, predict_implicit, predict_surface
+from facemill.multiview.implicit.predict import check_band, narrowed, predict_implicit, predict_surface
 from facemill.multiview.implicit.scales import scale_of
 from facemill.multiview.implicit.search import (
+    Found,
     Level,
     agreeing,
     chunk_texels,
@@ -41,7 +42,7 @@ from unit.multiview.map_toys import make_capture
 
 CPU = torch.device("cpu")
 NOWHERE = Surroundings(np.zeros((0, 3)), np.zeros((0, 3)), np.zeros((0, 3), np.int64), np.zeros(0, np.int64))
-SETTINGS = PredictImplicitSettings(network="n", band=6.0)
+SETTINGS = PredictImplicitSettings(network="n", band=12.0)
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +79,7 @@ def test_coarse_to_fine_agrees_with_dense_at_a_fraction_of_the_queries():
     mask = plane_grid().mask
     apart = np.abs(fast.surface.displacement - whole.surface.displacement)[mask]
     assert np.median(apart) < 0.005 and np.quantile(apart, 0.9) < 0.03
-    assert whole.costs.queries > 2.5 * fast.costs.queries  # of a band of 6 mm; 20 mm: see docs
+    assert whole.costs.queries > 2.5 * fast.costs.queries  # of a band of 12 mm; 20 mm: see docs
     assert whole.surface.more["scores"].shape[2] == 33
 
 
@@ -121,8 +122,22 @@ def test_one_view_is_too_few():
 
 
 def test_far_surface_is_out_of_band():
-    with pytest.raises(PhotoError, match=r"out_of_band: the views agree \d+ mm from the base mesh"):
+    with pytest.raises(PhotoError, match=r"out_of_band: the views agree \d\.\d mm from the base mesh"):
         found_at(4.5)
+
+
+def test_surface_at_the_end_of_the_band_is_out_of_band():
+    mask = np.ones((4, 4), dtype=bool)
+    displacement = np.zeros((4, 4), dtype=np.float32)
+    band = Band(displacement - 6, 1.0, np.zeros((4, 4, 13), dtype=np.float32))
+    found = Found(mask, band, displacement, np.full((4, 4), 0.9, np.float32), np.full((4, 4), 3, np.uint8))
+    check_band(found, 6.0)
+    displacement[:2, :2] = 5.8
+    check_band(found, 6.0)  # a quarter is not more than a quarter
+    displacement[2, 2] = -5.8
+    with pytest.raises(PhotoError, match=r"31 % at the ends of the 6 mm"):
+        check_band(found, 6.0)
+    check_band(replace(found, confidence=np.full((4, 4), 0.1, np.float32)), 6.0)  # nobody is sure
 
 
 def test_memory_that_does_not_hold_one_texel_is_refused():
