@@ -31,6 +31,7 @@ from facemill.rendering.rasterize import interpolate
 from facemill.rendering.texture import sample_texture
 from facemill.runtime.errors import FormatError
 from stand_ins.toy_model import make_toy_model
+from unit.multiview.atlas_toys import cut_topology
 from unit.multiview.map_toys import head_camera, make_capture
 
 TEXELS = 256
@@ -87,6 +88,17 @@ def test_texture_is_that_of_the_skin_and_says_what_nobody_saw(scene):
     assert one.seen[60:200, :50].max() == 0 and one.seen[100:160, 150:200].min() > 250
     assert one.texture[60:200, :50].min() > 20  # toned albedo, not black
     assert sum(view.share for view in result.views) == pytest.approx(1, abs=1e-5)
+
+
+def test_border_of_an_island_is_no_border_of_what_was_seen(scene):
+    cut = cut_topology(scene.model.topology)  # in the middle of the face, where every view sees it
+    atlas = prepare_atlas(cut, TEXELS)
+    head = displaced_head(cut, atlas.raster, scene.head.vertices)
+    found = blend_texture(scene.views, head, scene.model.albedo_mean, atlas, SETTINGS)
+    inside = atlas.raster.mask.numpy()
+    for row in (TEXELS // 3, TEXELS // 2):
+        left = np.flatnonzero(~inside[row, TEXELS // 4 :])[0] + TEXELS // 4 - 1
+        assert not inside[row, left + 1] and found.seen[row, left - 5 : left + 2].min() > 250
 
 
 def test_same_input_same_bytes(scene):

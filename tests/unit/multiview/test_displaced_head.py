@@ -11,6 +11,7 @@ from facemill.multiview.fine_mesh import refine_face
 from facemill.multiview.uv_atlas import bare_face
 from facemill.rendering.texture import UvRaster
 from stand_ins.toy_model import make_toy_model
+from unit.multiview.atlas_toys import cut_topology
 
 TEXELS = 256
 
@@ -21,23 +22,6 @@ def border_edges(triangles):
     edges, counts = np.unique(sides, axis=0, return_counts=True)
     assert counts.max() <= 2
     return edges[counts == 1]
-
-
-def cut_topology(topology):
-    """The toy's topology with an atlas in two halves, cut in the middle of the face."""
-    uv = topology.uv.double().numpy()
-    right = uv[topology.uv_triangles.numpy()].mean(axis=1)[:, 0] > 0.5
-    table = topology.uv_triangles.numpy().copy()
-    table[right] += len(uv)
-    apart = np.stack([uv[:, 0] * 0.9 + 0.1, uv[:, 1]], axis=1)
-    both = np.concatenate([uv * [0.9, 1.0], apart])
-    return Topology(
-        **{
-            **vars(topology),
-            "uv": torch.from_numpy(both).to(topology.uv),
-            "uv_triangles": torch.from_numpy(table),
-        }
-    )
 
 
 @pytest.fixture(scope="module")

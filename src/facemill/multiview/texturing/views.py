@@ -44,13 +44,15 @@ class TexelSurface:
     """The displaced surface as views are tested against it, prepared once.
 
     head: of which it is. points, normals: (N, 3) float32 of the filled texels, in the order of rows.
-    occluder: the displaced head, coarse enough to be drawn often.
+    occluder: the displaced head, coarse enough to be drawn often. nearest: (2, T, T) row and column of the
+    texel of an island that each gutter repeats.
     """
 
     head: DisplacedHead
     points: torch.Tensor
     normals: torch.Tensor
     occluder: Mesh
+    nearest: NDArray[np.int32]
 
     @staticmethod
     def prepare(head: DisplacedHead, occluder: Mesh) -> TexelSurface:
@@ -59,7 +61,9 @@ class TexelSurface:
         points, normals = (
             torch.from_numpy(table[filled].astype(np.float32)) for table in (head.points, head.normal)
         )
-        return TexelSurface(head, points, normals, occluder)
+        outside = ~head.raster.mask.numpy()
+        nearest = distance_transform_edt(outside, return_distances=False, return_indices=True)
+        return TexelSurface(head, points, normals, occluder, nearest)
 
 
 def view_texels_of(surface: TexelSurface, view: HeadView, least_cosine: float) -> ViewTexels:
@@ -82,7 +86,7 @@ def view_texels_of(surface: TexelSurface, view: HeadView, least_cosine: float) -
     there[filled] = facing.numpy()
     weight = _map(seen.weight.numpy(), there)
     pixels = seen.pixels.numpy()
-    density = pixels_per_texel(_map(pixels, there, np.nan), there)
+    density = _density(surface, _map(pixels, there, np.nan))
     visible = (seen.weight > 0).numpy()
     level = np.maximum(0.5 * np.log2(np.maximum(density[there][visible], 1e-6)) + SHARPER, 0)
     colours = np.zeros((len(visible), 3), dtype=np.float16)
@@ -94,6 +98,14 @@ def view_texels_of(surface: TexelSurface, view: HeadView, least_cosine: float) -
         (weight * beside_hidden(weight, filled)).astype(np.float32),
         density.astype(np.float32),
     )
+
+
+def _density(surface: TexelSurface, pixels: NDArray) -> NDArray[np.float64]:
+    """`pixels_per_texel`; a gutter has that of the texel which it repeats, a lonely texel 1."""
+    inside = surface.head.raster.mask.numpy()
+    found = pixels_per_texel(np.where(inside[..., None], pixels, np.nan), inside)
+    found = np.where(found > 0, found, 1.0)
+    return np.asarray(found[surface.nearest[0], surface.nearest[1]])
 
 
 def pixels_per_texel(pixels: NDArray, filled: NDArray[np.bool_]) -> NDArray[np.float64]:
