@@ -37,7 +37,7 @@ BAND = 5.0  # mm from the regularised surface within which the scan is looked fo
 RELIEF, ZONE = INPUT_CHANNELS, INPUT_CHANNELS + 1
 METRIC = slice(INPUT_CHANNELS + 2, INPUT_CHANNELS + 5)
 CHANNELS = INPUT_CHANNELS + 5
-VERSION = "1"
+VERSION = "2"
 
 logger = logging.getLogger(__name__)
 

@@ -16,10 +16,10 @@ from facemill.rendering.texture import UvRaster
 #: Width of the soft border, mm.
 FADE = 3.0
 #: Regions without relief: hair, or moist surfaces that mirror lamps.
-WITHOUT_RELIEF = ("eyes", "eyeballs", "mouth_interior", "brows", "scalp", "ears", "neck")
-#: mm around the line between the lips, and around the middle of a nostril, without relief.
-LIP_SLIT, NOSTRIL = 1.5, 5.0
-INNER_LIPS = slice(60, 68)
+WITHOUT_RELIEF = ("eyeballs", "mouth_interior", "brows", "scalp", "ears", "neck")
+#: mm around the line between the lips, the rims of the lids, and the middle of a nostril, without relief.
+LIP_SLIT, LID_RIM, NOSTRIL = 1.5, 2.0, 5.0
+INNER_LIPS, RIGHT_LIDS, LEFT_LIDS = slice(60, 68), slice(36, 42), slice(42, 48)
 AREAS = ("nose", "lips", "forehead", "chin", "cheeks", "rest")
 
 
@@ -34,11 +34,12 @@ def relief_zone(grid: TexelGrid, topology: Topology, vertices: NDArray) -> NDArr
     for region in region_maps(grid, topology, [n for n in WITHOUT_RELIEF if n in topology.regions]).values():
         allowed &= ~region
     points = landmark_points(topology, vertices)
-    lips = points[INNER_LIPS]
-    if np.isfinite(lips).all():
-        lines = pairwise(np.vstack([lips, lips[:1]]))
-        distance = np.minimum.reduce([_to_segment(grid.position, a, b) for a, b in lines])
-        allowed &= distance > LIP_SLIT
+    for part, free in ((INNER_LIPS, LIP_SLIT), (RIGHT_LIDS, LID_RIM), (LEFT_LIDS, LID_RIM)):
+        rim = points[part]
+        if np.isfinite(rim).all():
+            lines = pairwise(np.vstack([rim, rim[:1]]))
+            distance = np.minimum.reduce([_to_segment(grid.position, a, b) for a, b in lines])
+            allowed &= (distance > free) & ~_within(grid.position, rim)
     for wing in (31, 35):
         # Under the tip, half way from the base of the nose to the foot of a wing and a little forwards.
         middle = (points[wing] + points[33]) / 2 + 0.25 * (points[30] - points[33])
@@ -92,6 +93,13 @@ def texel_sides(grid: TexelGrid) -> tuple[float, float]:
     down = np.linalg.norm(np.diff(grid.position, axis=0), axis=-1)[grid.mask[1:] & grid.mask[:-1]]
     across = np.linalg.norm(np.diff(grid.position, axis=1), axis=-1)[grid.mask[:, 1:] & grid.mask[:, :-1]]
     return float(np.median(down)) if down.size else 1.0, float(np.median(across)) if across.size else 1.0
+
+
+def _within(places: NDArray, rim: NDArray) -> NDArray[np.bool_]:
+    """Places (..., 3) as near to the longest line through a rim (N, 3) as the rim itself is: its inside."""
+    gaps = np.linalg.norm(rim[:, None] - rim[None], axis=-1)
+    start, end = (rim[number] for number in np.unravel_index(gaps.argmax(), gaps.shape))
+    return _to_segment(places, start, end) < _to_segment(rim, start, end).max()
 
 
 def _to_segment(places: NDArray, start: NDArray, end: NDArray) -> NDArray[np.float64]:
