@@ -1,6 +1,6 @@
 """A toy head whose texture shows its relief: files of a capture up to `blend_texture`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,11 +31,20 @@ class ToySource:
     relief: NDArray[np.float64]
 
 
-def make_source(folder: Path, seed: int = 0, texture: int = TEXTURE, scan: bool = True) -> ToySource:
-    """Bumps of some texels, and a texture that is brighter where they rise to the right."""
+def make_source(
+    folder: Path, seed: int = 0, texture: int = TEXTURE, scan: bool = True, whole: bool = False
+) -> ToySource:
+    """Bumps of some texels, and a texture that is brighter where they rise to the right.
+
+    `whole`: the bare face is that of the toy head; else a square of it.
+    """
     toy = make_capture(folder)
     fitted = toy.read()
     built = build_uv_maps(fitted, toy.model.topology, CaptureScan(None), UvMapSettings(size=SIZE))
+    if not whole:
+        square = np.zeros_like(built.face)
+        square[72:152, 84:172] = True
+        built = replace(built, face=built.face & square)
     random = np.random.default_rng(seed)
     rows, columns = np.mgrid[:SIZE, :SIZE]
     waves = sum(
