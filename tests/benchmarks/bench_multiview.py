@@ -1,94 +1,61 @@
-"""Captures: what each stage costs at 10 views of 864 x 1296, and how it grows with views and resolution.
+"""Captures: what each rule costs from photos to the displaced mesh, and how it grows with views and queries.
 
-Processor seconds of one thread, files to files, start-up of the process and the model not counted; another
-case first lets numba compile. The capture is synthetic and hard.
+Processor seconds (all threads, two of them at most) and peak memory of the process (it also holds what rules
+before have left to it), files to files, start-up of the process and the model not counted; another case first
+lets numba compile. The capture is synthetic and hard. Networks count where their weights ship.
+
+FACEMILL_BENCH_VIEWS="10" measures some numbers of views only, the first being the case that counts.
 """
 
+import os
+import shutil
 import tempfile
-import time
-from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import torch
 
-from facemill.coarse.expression_space import expression_space
-from facemill.evaluation.base_mesh import evaluate_base_mesh
-from facemill.evaluation.base_mesh_settings import BaseMeshEvaluationSettings
-from facemill.faces.landmark_offsets import landmark_offsets
-from facemill.formats.base_meshes import write_base_meshes
-from facemill.formats.captures import read_capture_file, write_capture
+from benchmarks.multiview_stages import MODEL, NAME, QUERIES, WEIGHTS, CaptureCase, StageCost, cost_of
 from facemill.models.head import load_head
 from facemill.models.morphable import LinearModel
-from facemill.multiview.base_mesh.fit import capture_files, fit_base_mesh
-from facemill.multiview.base_mesh.settings import FitBaseMeshSettings
 from facemill.multiview.capture_plan import PlannedCapture, expand_entry
-from facemill.multiview.capture_settings import CaptureEntry, PrepareCaptureSettings
-from facemill.multiview.export import export_base_mesh
-from facemill.multiview.fitted_capture import read_fitted, read_scan
-from facemill.multiview.landmark_settings import TriangulateSettings
-from facemill.multiview.landmark_views import Detectors
-from facemill.multiview.map_files import make_uv_maps
-from facemill.multiview.map_settings import ExportBaseMeshSettings, UvMapSettings
-from facemill.multiview.overlays import read_landmarks_of_views
-from facemill.multiview.prepare import Readers, prepare_capture
-from facemill.multiview.triangulate import triangulate_landmarks, write_landmarks
-from facemill.multiview.uv_atlas import bare_face
-from facemill.photos.face_search import FaceSearch
-from facemill.photos.landmarks import DETECTORS, MIRRORED_68
-from facemill.photos.reading import read_photo
-from facemill.photos.settings import IMAGE_SUFFIXES, DetectSettings, LandmarkSettings
+from facemill.multiview.capture_settings import CaptureEntry
+from facemill.photos.settings import IMAGE_SUFFIXES
 from facemill.synthesis.captures import synthesize_captures
 from facemill.synthesis.identities import Population
 from facemill.synthesis.settings import CaptureTask
 
 ROOT = Path(__file__).resolve().parents[2]
-MODELS = ROOT / "resources" / "models"
-NAME = "bench"
-VIEWS, SIDE = 10, 1296
-#: Views and longer side, px: the case that counts, then with half of each.
-CASES = ((VIEWS, SIDE), (VIEWS // 2, SIDE), (VIEWS, SIDE // 2))
+MODELS, SHIPPED = ROOT / "resources" / "models", ROOT / "resources" / "weights"
+SIDE = 1296
+#: Numbers of views, the case that counts first.
+VIEWS = tuple(map(int, os.environ.get("FACEMILL_BENCH_VIEWS", "10 4 6 20").split()))
 WARM_UP = (3, 324)
-STAGES = (
-    "prepare_capture",
-    "triangulate_landmarks",
-    "fit_base_mesh",
-    "export_base_mesh",
-    "build_uv_maps",
-    "evaluate_base_mesh",
-)
+THREADS = 2
+COARSE_MAPS = 256  # texels along a side: a quarter of the queries
+LIMIT = 300.0  # seconds on two cores
+#: Queries of the published dense volume: a window of 256 x 256 texels times 201 displacements.
+PUBLISHED_QUERIES = 256 * 256 * 201
 
 
 def run() -> list[dict]:
     """Rows for run_all.py."""
-    torch.set_num_threads(1)
+    torch.set_num_threads(THREADS)
     with tempfile.TemporaryDirectory() as place:
-        planned = make_capture(Path(place))
-        model = load_head(MODELS / "head.npz")
-        costs = {case: measure(planned, model, *case, Path(place)) for case in (WARM_UP, *CASES)}
-    return rows_of(costs)
-
-
-def rows_of(costs: dict[tuple[int, int], dict[str, float]]) -> list[dict]:
-    """Seconds of the first case, and the others as ratios to it."""
-    first, fewer, smaller = (costs[case] for case in CASES)
-    whole = sum(first.values())
-    what = f"{VIEWS} views of {SIDE * 2 // 3} x {SIDE}"
-    rows = [_row(f"capture of {what}, all stages", whole, "s")]
-    for stage in STAGES:
-        rows.append(_row(f"… {stage}", first[stage], "s", first[stage] / whole, "the capture"))
-    for title, case in ((f"{VIEWS // 2} views", fewer), ("half the resolution", smaller)):
-        rows.append(_row(f"the same, {title}", sum(case.values()), "s", sum(case.values()) / whole, what))
-        for stage in STAGES:
-            rows.append(_row(f"… {stage}", case[stage], "s", case[stage] / max(first[stage], 1e-9), what))
+        folder = Path(place)
+        planned = make_capture(folder)
+        model = load_head(MODELS / f"{MODEL}.npz")
+        cases = [case_of(planned, model, *size, folder) for size in (WARM_UP, *((n, SIDE) for n in VIEWS))]
+        costs = [case.measure() for case in cases][1:]
+        rows = rows_of(dict(zip(VIEWS, costs, strict=True)))
+        rows += rows_of_queries(cases[1], costs[0])
+        rows += rows_of_half(case_of(planned, model, VIEWS[0], SIDE // 2, folder), costs[0])
     return rows
 
 
 def make_capture(place: Path) -> PlannedCapture:
     """A synthetic capture in FaceScape's layout, as the workflow plans it."""
     population = Population(None, MODELS / "head.npz", 0, MODELS / "anthropometry.csv")
-    task = CaptureTask(difficulty="hard", level=1, views=VIEWS, width=SIDE * 2 // 3, height=SIDE)
+    task = CaptureTask(difficulty="hard", level=1, views=max(VIEWS), width=SIDE * 2 // 3, height=SIDE)
     folders = {name: place / name for name in ("images", "meshes", "truth")}
     synthesize_captures(population, population.person(0), task, **folders)
     entry = CaptureEntry(
@@ -99,78 +66,91 @@ def make_capture(place: Path) -> PlannedCapture:
     return expand_entry(NAME, entry, IMAGE_SUFFIXES)[0]
 
 
-def measure(
-    planned: PlannedCapture, model: LinearModel, views: int, side: int, place: Path
-) -> dict[str, float]:
-    """Processor seconds of each stage on some views, reduced to `side` px."""
+def case_of(planned: PlannedCapture, model: LinearModel, views: int, side: int, place: Path) -> CaptureCase:
+    """Some views, reduced to `side` px, in a folder of their own."""
     folder = place / f"{views}-{side}"
     folder.mkdir()
-    chosen = replace(planned, select=tuple(range(views)))
-    capture = folder / "capture.json"
-    landmarks = folder / "landmarks.npz", folder / "landmarks.json"
-    fit = folder / "person.npz", folder / "person.json"
+    return CaptureCase(planned, model, views, side, folder, SHIPPED, threads=THREADS)
 
-    def prepare() -> None:
-        settings = PrepareCaptureSettings(longer_side=side)
-        readers = Readers(read_photo, IMAGE_SUFFIXES)
-        write_capture(
-            capture,
-            prepare_capture(chosen, readers, settings, views_folder=folder / "views", calibrated=()),
+
+def rows_of(costs: dict[int, dict[str, StageCost]]) -> list[dict]:
+    """Seconds and memory of the first number of views, and the others as ratios to it."""
+    (count, first), *others = costs.items()
+    what = f"{count} views of {SIDE * 2 // 3} x {SIDE}"
+    whole = total(first)
+    rows = [
+        _row(f"capture of {what}, all rules", whole, "s"),
+        _row("… photos to mesh, without evaluation", made(first), "s", made(first) / LIMIT, "five minutes"),
+    ]
+    for rule, cost in first.items():
+        words = without_weights(rule)
+        rows.append(_row(f"… {rule}{words}", cost.processor, "s", cost.processor / whole, "the capture"))
+        rows.append(_row(f"… {rule}, most memory", cost.memory, "MiB"))
+    for views, other in others:
+        rows.append(_row(f"{views} views, all rules", total(other), "s", total(other) / whole, what))
+        for rule, cost in other.items():
+            ratio = cost.processor / max(first[rule].processor, 1e-9)
+            rows.append(_row(f"… {rule}", cost.processor, "s", ratio, what))
+        most = max(cost.memory for cost in other.values())
+        rows.append(_row(f"{views} views, most memory", most, "MiB"))
+    return rows
+
+
+def rows_of_queries(case: CaptureCase, costs: dict[str, StageCost]) -> list[dict]:
+    """Seconds per million queries, with maps of a quarter of the texels beside; the published volume's cost.
+
+    Runs the matchers again, in a copy of the folder.
+    """
+    folder = case.folder.with_name("coarse-maps")
+    shutil.copytree(case.folder, folder)
+    coarse = CaptureCase(
+        case.planned, case.model, case.views, case.side, folder, case.weights, COARSE_MAPS, case.threads
+    )
+    works = coarse.works()
+    works["build_uv_maps"]()
+    rows = []
+    for rule in QUERIES:
+        if without_weights(rule):
+            continue
+        seconds, queries = costs[rule].processor, case.queries(rule)
+        again = cost_of(works[rule]).processor
+        fewer = coarse.queries(rule)
+        if not queries or not fewer:
+            continue
+        each = 1e6 * seconds / queries
+        rows.append(_row(f"{rule}: queries", queries / 1e6, "million"))
+        rows.append(_row(f"{rule}: per million queries", each, "s"))
+        quarter = f"maps of {case.maps}"
+        rows.append(_row(f"{rule}: maps of {COARSE_MAPS}: queries", fewer / 1e6, "million"))
+        rows.append(
+            _row("… per million queries", 1e6 * again / fewer, "s", 1e6 * again / fewer / each, quarter)
         )
-
-    def triangulate() -> None:
-        detector = LandmarkSettings()
-        detectors = Detectors(
-            read_photo, FaceSearch(DetectSettings()), DETECTORS[detector.detector](detector)
-        )
-        found = triangulate_landmarks(
-            read_capture_file(capture), capture, detectors, MIRRORED_68, TriangulateSettings()
-        )
-        write_landmarks(found, *landmarks)
-
-    def fit_mesh() -> None:
-        settings = FitBaseMeshSettings()
-        meshes, told = fit_base_mesh(
-            capture_files([NAME], [capture], [landmarks[0]], [landmarks[1]]),
-            expression_space(model, settings.strength_deviation, settings.expression_deviation),
-            landmark_offsets(model.topology, settings.landmark_convention),
-            settings,
-            1,
-        )
-        write_base_meshes(*fit, NAME, meshes, told)
-
-    fitted = partial(read_fitted, NAME, capture, *fit, model)
-
-    def export() -> None:
-        names = ("base_mesh.obj", "base_mesh.glb", "overlays.png", "geometry.png")
-        marks = read_landmarks_of_views(landmarks[0])
-        export_base_mesh(fitted(), model, marks, ExportBaseMeshSettings(), *(folder / name for name in names))
-
-    def build_maps() -> None:
-        files = folder / "uv_maps.npz", folder / "uv_maps.png"
-        make_uv_maps(fitted(), model.topology, read_scan(planned.scan), UvMapSettings(), "head", *files)
-
-    def evaluate() -> None:
-        one, scan = fitted(), read_scan(planned.scan)
-        evaluate_base_mesh(
-            NAME,
-            one.surface(model.topology),
-            bare_face(model.topology).numpy(),
-            one.in_head(scan),
-            one.problem(scan),
-            BaseMeshEvaluationSettings(),
-            folder / "result.json",
-            folder / "heat_map.png",
-        )
-
-    works = (prepare, triangulate, fit_mesh, export, build_maps, evaluate)
-    return {stage: _seconds(work) for stage, work in zip(STAGES, works, strict=True)}
+        published = each * PUBLISHED_QUERIES / 1e6
+        rows.append(_row(f"{rule}: {PUBLISHED_QUERIES / 1e6:.1f} million queries, computed", published, "s"))
+    return rows
 
 
-def _seconds(work: Callable[[], None]) -> float:
-    begin = time.process_time()
-    work()
-    return time.process_time() - begin
+def rows_of_half(case: CaptureCase, first: dict[str, StageCost]) -> list[dict]:
+    """The same with pictures of half the side."""
+    costs = case.measure()
+    ratio = total(costs) / total(first)
+    return [_row("the same views, half the resolution, all rules", total(costs), "s", ratio, "full")]
+
+
+def total(costs: dict[str, StageCost]) -> float:
+    """Seconds of all rules."""
+    return sum(cost.processor for cost in costs.values())
+
+
+def made(costs: dict[str, StageCost]) -> float:
+    """Seconds from the photos to the mesh."""
+    return sum(cost.processor for rule, cost in costs.items() if not rule.startswith("evaluate"))
+
+
+def without_weights(rule: str) -> str:
+    """What a row says of a rule whose weights do not ship."""
+    missing = rule in WEIGHTS and not (SHIPPED / f"{WEIGHTS[rule]}.safetensors").is_file()
+    return " (no weights ship)" if missing else ""
 
 
 def _row(name: str, value: float, unit: str, ratio: float | None = None, peer: str = "") -> dict:
