@@ -48,6 +48,7 @@ QUICK = TrainSettings(
     log_interval=1, validation_interval=4, checkpoint_interval=2, pictures=2, average=0.9,
 )  # fmt: skip
 CPU = torch.device("cpu")
+PATIENCE = 3600  # s, for a training of minutes on a machine that does much else
 
 
 @pytest.fixture(scope="module")
@@ -350,7 +351,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(model, files, tmp_path, r
     lists = ",".join(files.train) + ";" + files.validation[0]
     settings = QUICK.model_copy(update={"epochs": 60.0, "network": NETWORK}).model_dump_json()
     command = [sys.executable, str(training_script(tmp_path)), settings, str(tmp_path), lists]
-    subprocess.run([*command, "whole"], check=True, env=environment, timeout=300)
+    subprocess.run([*command, "whole"], check=True, env=environment, timeout=PATIENCE)
     kills = 0
     for least in (20, 90):
         process = subprocess.Popen([*command, "killed"], env=environment)
@@ -361,7 +362,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(model, files, tmp_path, r
                 kills += process.wait() == -signal.SIGKILL
             time.sleep(0.01)
     assert kills == 2
-    subprocess.run([*command, "killed"], check=True, env=environment, timeout=300)
+    subprocess.run([*command, "killed"], check=True, env=environment, timeout=PATIENCE)
     assert (tmp_path / "wkilled.safetensors").read_bytes() == (tmp_path / "wwhole.safetensors").read_bytes()
     assert (tmp_path / "wkilled.png").read_bytes() == (tmp_path / "wwhole.png").read_bytes()
     killed, whole = (pd.read_csv(tmp_path / f"w{name}.csv") for name in ("killed", "whole"))
@@ -378,7 +379,7 @@ def test_two_processes_train_as_one(model, files, tmp_path, repository):
     for processes in (1, 2):
         settings = QUICK.model_copy(update={"processes": processes, "learning_rate": 1e-4}).model_dump_json()
         command = [sys.executable, str(script), settings, str(tmp_path), lists, str(processes)]
-        subprocess.run(command, check=True, env=environment, timeout=300)
+        subprocess.run(command, check=True, env=environment, timeout=PATIENCE)
     one, two = losses_of(tmp_path / "run1"), losses_of(tmp_path / "run2")
     np.testing.assert_allclose(two, one, rtol=1e-4)
 
