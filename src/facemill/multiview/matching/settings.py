@@ -51,8 +51,8 @@ class MatchSurfaceSettings(ScoreSettings):
     first: tuple[LevelSettings, ...] = Field(
         (
             LevelSettings(stride=4, reach=20.0, step=0.8, scale=0.25),
-            LevelSettings(stride=2, reach=1.2, step=0.2, scale=0.5),
-            LevelSettings(stride=1, reach=0.4, step=0.1, scale=1.0),
+            LevelSettings(stride=2, reach=3.0, step=0.3, scale=0.5),
+            LevelSettings(stride=1, reach=0.6, step=0.1, scale=1.0),
         ),
         min_length=1,
         description="levels of the first pass, from coarse to fine; the reach of the first is how far the "
@@ -60,13 +60,13 @@ class MatchSurfaceSettings(ScoreSettings):
     )
     again: tuple[LevelSettings, ...] = Field(
         (
-            LevelSettings(stride=2, reach=1.2, step=0.2, scale=0.5),
-            LevelSettings(stride=1, reach=0.4, step=0.1, scale=1.0),
+            LevelSettings(stride=2, reach=3.0, step=0.3, scale=0.5),
+            LevelSettings(stride=1, reach=0.6, step=0.1, scale=1.0),
         ),
         min_length=1,
         description="levels of each later pass, which begins with the visibility of the surface found so far",
     )
-    passes: int = Field(2, ge=1, le=10, description="the first one included")
+    passes: int = Field(3, ge=1, le=10, description="the first one included")
     semi_global: bool = Field(
         True, description="aggregate scores along eight paths of texels before taking the maximum"
     )
