@@ -105,7 +105,7 @@ def relief_by(
                 "blend textures of that size, or train on these (train_mesoscopic)",
             )
         overlap = min(settings.overlap, settings.tile // 2)
-        return predict_relief(network, maps, settings.tile, overlap)
+        return predict_relief(network, maps, settings.tile, overlap, settings.certainty)
     return published_relief(network, maps, texture)
 
 

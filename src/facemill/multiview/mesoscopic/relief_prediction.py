@@ -15,8 +15,7 @@ from facemill.multiview.mesoscopic.texture_inputs import TextureMaps
 from facemill.multiview.mesoscopic.zones import texel_sides
 
 SEEN_FADE = 2.0  # mm from texels that no photo shows over which relief grows
-#: Confidence of the regularised surface, and of the network, from which relief counts whole.
-SURFACE_WHOLE, NETWORK_WHOLE = 0.05, 0.25
+SURFACE_WHOLE = 0.05  # confidence of the regularised surface from which relief counts whole
 
 Window = tuple[slice, slice]
 
@@ -29,27 +28,28 @@ class Relief:
     confidence: NDArray[np.float32]
 
 
-def predict_relief(network: CompactNetwork, maps: TextureMaps, tile: int, overlap: int) -> Relief:
+def predict_relief(
+    network: CompactNetwork, maps: TextureMaps, tile: int, overlap: int, certainty: float = 0.0
+) -> Relief:
     """The relief of a capture.
 
     Args:
         network: in evaluation mode.
         tile: side of the squares that the network sees at once, texels; overlap: texels that two of them
             share, over which they blend linearly.
+        certainty: confidence of the network from which relief counts whole; 0: it fades by it nowhere.
     Raises:
         ValueError: tiles that overlap by more than half.
     """
-    return relief_of_output(network, tiled_output(network, maps.inputs, tile, overlap), maps)
-
-
-def relief_of_output(network: CompactNetwork, output: NDArray[np.float32], maps: TextureMaps) -> Relief:
-    """What a network says (2, H, W), faded where it is not sure, nothing is seen, or relief may not be."""
+    output = tiled_output(network, maps.inputs, tile, overlap)
     with torch.inference_mode():
         confidence = network.confidence_of(torch.from_numpy(output)[None])[0].numpy()
     support = support_of(maps)
     confidence = (confidence * support).astype(np.float32)
-    share = _smooth_step(confidence / NETWORK_WHOLE) * maps.zone * (support > 0)
-    return Relief((output[0] * share * _smooth_step(support)).astype(np.float32), confidence)
+    share = maps.zone * _smooth_step(support)
+    if certainty > 0:
+        share = share * _smooth_step(confidence / certainty)
+    return Relief((output[0] * share).astype(np.float32), confidence)
 
 
 def support_of(maps: TextureMaps) -> NDArray[np.float32]:

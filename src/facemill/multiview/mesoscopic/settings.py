@@ -135,4 +135,11 @@ class PredictMesoscopicSettings(Settings):
         384, ge=128, multiple_of=64, description="side of a tile, texels: memory grows with its square"
     )
     overlap: int = Field(64, ge=16, description="texels that neighbouring tiles share; they blend there")
+    certainty: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="confidence of the network from which its relief counts whole; below it fades. 0: never, "
+        "since where it sees nothing it says little anyway (see docs)",
+    )
     strength: float = Field(1.0, ge=0, le=2, description="factor of the relief")

@@ -63,19 +63,6 @@ def surface_errors(
     return found
 
 
-def normal_error(maps: TextureMaps, relief: NDArray, truth: NDArray) -> float:
-    """The figure `normal` of `surface_errors` alone; NaN where no truth is known."""
-    known = np.isfinite(truth) & maps.grid.mask
-    inner = binary_erosion(known, iterations=2)
-    if not inner.any():
-        return float("nan")
-    true, found = (
-        surface_normals(maps.grid.displaced(values), maps.grid.normal)
-        for values in (np.where(known, truth, maps.surface), maps.surface + relief)
-    )
-    return float(degrees_between(found, true)[inner].mean())
-
-
 def degrees_between(first: NDArray, second: NDArray) -> NDArray[np.float64]:
     """Angles of unit vectors, (..., 3) and (..., 3) -> (...), exact for small ones."""
     half = np.linalg.norm(np.asarray(first) - second, axis=-1) / 2

@@ -14,15 +14,14 @@ from facemill.multiview.mesoscopic.network_files import AnyMesoscopicNetwork
 from facemill.multiview.mesoscopic.relief_prediction import (
     Relief,
     predict_relief,
-    relief_of_output,
     tiled_output,
 )
 from facemill.multiview.mesoscopic.shaded_pictures import shaded
 from facemill.multiview.mesoscopic.spec import channels
-from facemill.multiview.mesoscopic.surface_errors import normal_error, surface_errors
+from facemill.multiview.mesoscopic.surface_errors import surface_errors
 
 TILE, OVERLAP = 384, 64
-SPANS = (0.02, 0.05, 0.1, 0.2)  # of gained certainty, to choose from
+SPAN = 0.2  # of gained certainty, from none to whole
 SIDE = 560  # px of a drawn part
 
 
@@ -61,10 +60,9 @@ def validate(network: AnyMesoscopicNetwork, captures: Sequence[OpenedCapture]) -
 
 
 def calibrate(network: AnyMesoscopicNetwork, captures: Sequence[OpenedCapture]) -> dict[str, float]:
-    """Set how the network's scales become confidence, in place: that of `SPANS` with the least normal error.
+    """Set, in place, from where on what the network has gained counts as confidence.
 
-    `floor` is what the network claims to have seen where the texture is even and the surface plain (mean over
-    the zones): such places get no relief.
+    `floor` is what it claims where the texture is even and the surface plain (mean over the zones).
 
     Returns:
         floor and span; nothing for networks without scales.
@@ -73,31 +71,15 @@ def calibrate(network: AnyMesoscopicNetwork, captures: Sequence[OpenedCapture]) 
         return {}
     network.floor.fill_(0.0)
     network.span.fill_(1.0)
-    blind, outputs = [], []
+    blind = []
     for capture in captures:
-        outputs.append(tiled_output(network, capture.maps.inputs, TILE, OVERLAP))
         nothing = capture.maps.inputs.copy()
         nothing[channels("contrast")] = 0
         nothing[channels("bump")] = 0
         output = torch.from_numpy(tiled_output(network, nothing, TILE, OVERLAP))[None]
         blind.append(float(network.confidence_of(output)[0].numpy()[capture.maps.zone > 0.5].mean()))
     network.floor.fill_(min(0.5, float(np.mean(blind))))
-    errors = []
-    for span in SPANS:
-        network.span.fill_(span)
-        reliefs = [
-            relief_of_output(network, output, capture.maps).relief
-            for output, capture in zip(outputs, captures, strict=True)
-        ]
-        errors.append(
-            np.mean(
-                [
-                    normal_error(capture.maps, relief, capture.truth)
-                    for relief, capture in zip(reliefs, captures, strict=True)
-                ]
-            )
-        )
-    network.span.fill_(SPANS[int(np.argmin(errors))])
+    network.span.fill_(SPAN)
     return {"floor": float(network.floor), "span": float(network.span)}
 
 

@@ -108,11 +108,12 @@ def test_relief_fades_where_nothing_is_known(maps):
     assert np.all(faded[:, : columns - 1] == 0) and np.abs(faded[:, columns + 10 :]).max() > 0.01
 
 
-def test_a_network_that_has_seen_nothing_adds_nothing(maps):
+def test_relief_fades_by_the_networks_certainty_where_asked(maps):
     network = network_of()
     network.floor.fill_(1.0)
-    found = predict_relief(network, maps, 128, 32)
+    found = predict_relief(network, maps, 128, 32, certainty=0.25)
     assert not found.relief.any() and not found.confidence.any()
+    assert predict_relief(network, maps, 128, 32).relief.any()
 
 
 def test_without_weights_the_surface_stays(toy, tmp_path):
