@@ -29,7 +29,7 @@ class ImplicitNetworkSettings(Settings):
         "of all views, unweighted, as published (kind published has no other)",
     )
     taps: int = Field(
-        3, ge=1, le=9, description="points along each side of the patch of surface a query reads; odd"
+        5, ge=1, le=9, description="points along each side of the patch of surface a query reads; odd"
     )
 
 
