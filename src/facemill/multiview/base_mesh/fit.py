@@ -22,6 +22,7 @@ from facemill.multiview.base_mesh.evidence import CaptureViews
 from facemill.multiview.base_mesh.face_model import ExpressionUnknowns, FaceModel
 from facemill.multiview.base_mesh.landmark_fit import CaptureLandmarks, LandmarkFit
 from facemill.multiview.base_mesh.settings import FitBaseMeshSettings
+from facemill.multiview.base_mesh.skin_colours import SkinColours
 from facemill.multiview.base_mesh.state import POSE, PersonState, Prior, own_unknowns
 from facemill.multiview.base_mesh.surface_fit import Surface, SurfaceFit
 from facemill.multiview.base_mesh.view_check import FEW, agreements, strange_views
@@ -116,6 +117,8 @@ def fit_base_mesh(
     if settings.image_evidence:
         surface_fit = SurfaceFit(landmark_fit, settings, threads)
         state, covariance = _refined(surface_fit, inputs, state, prior, covariance, settings)
+        skin = SkinColours(space.model, model, surface_fit.search.sought, landmark_fit.mean, threads)
+        state, covariance = _slid(surface_fit, skin, inputs, state, prior, covariance, settings)
     meshes = []
     for number, one in enumerate(inputs):
         meshes.append(_mesh(one, number, model, space, state, covariance))
@@ -203,6 +206,24 @@ def _refined(
         found = [0 if one.surface is None else len(one.surface.targets) for one in inputs]
         logger.info("pass %d: %s places found", number + 1, found)
     return state, covariance
+
+
+def _slid(
+    fit: SurfaceFit,
+    skin: SkinColours,
+    inputs: list[_Input],
+    state: PersonState,
+    prior: Prior,
+    covariance: FloatArray,
+    settings: FitBaseMeshSettings,
+) -> tuple[PersonState, FloatArray]:
+    """Over the skin to where its hues are, if model and views have hues and the surface is known."""
+    surfaces = [one.surface for one in inputs if one.surface is not None]
+    seen = all(one.photos.colours for one in inputs)
+    if skin.plain or not seen or len(surfaces) < len(inputs) or not settings.passes:
+        return state, covariance
+    landmarks, views = [one.landmarks for one in inputs], [one.photos for one in inputs]
+    return fit.slide(state, prior, landmarks, views, surfaces, skin, settings.passes[-1])
 
 
 def _dropped(fit: SurfaceFit, inputs: list[_Input], state: PersonState, patch: float) -> bool:

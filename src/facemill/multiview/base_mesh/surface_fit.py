@@ -11,6 +11,7 @@ from facemill.multiview.base_mesh.evidence import CaptureViews, Evidence, Surfac
 from facemill.multiview.base_mesh.landmark_fit import CaptureLandmarks, LandmarkFit
 from facemill.multiview.base_mesh.outline import OutlineSearch
 from facemill.multiview.base_mesh.settings import FitBaseMeshSettings, MatchPass
+from facemill.multiview.base_mesh.skin_colours import SkinColours
 from facemill.multiview.base_mesh.smooth_offset import SmoothOffset
 from facemill.multiview.base_mesh.state import (
     Equations,
@@ -25,6 +26,7 @@ from facemill.multiview.base_mesh.state import (
 from facemill.multiview.view_geometry import FloatArray
 
 STEPS = 5
+HUE_STEPS = 4
 MOST_PLACES = 2500  # that the coefficients follow: more tell them nothing new
 TOLERANCE = 2.5  # deviations at which a place counts half (Cauchy)
 ALSO_MOVING = ("ears", "scalp", "eyes", "lips")  # carried along by the offset of the skin beside them
@@ -90,9 +92,7 @@ class SurfaceFit:
                 found = joined(found, outlines)
             step = (found.shift * unit)[:, None] * found.normals
             surfaces.append(Surface(found, vertices[found.ids] + step))
-        nothing = np.zeros((self.model.vertex_count, 3))
-        bare = tuple(replace(placed, offset=nothing) for placed in state.captures)
-        state = replace(state, captures=bare)
+        state = self._without_offset(state)
         fewer = [surface.some(MOST_PLACES) for surface in surfaces]
         for _ in range(STEPS):
             equations = [
@@ -105,6 +105,45 @@ class SurfaceFit:
             state, covariance = stepped(state, equations, prior)
         placed = [self._with_offset(state, n, surface, one) for n, surface in enumerate(surfaces)]
         return replace(state, captures=tuple(placed)), surfaces, covariance
+
+    def slide(
+        self,
+        state: PersonState,
+        prior: Prior,
+        landmarks: Sequence[CaptureLandmarks],
+        views: Sequence[CaptureViews],
+        surfaces: Sequence[Surface],
+        skin: SkinColours,
+        one: MatchPass,
+    ) -> tuple[PersonState, FloatArray]:
+        """After the last pass: move the coefficients so that brows, lips and lids lie where photos show them.
+
+        Args:
+            surfaces: what the last pass `one` found; they keep the surface in place.
+        """
+        fewer = [surface.some(MOST_PLACES) for surface in surfaces]
+        for _ in range(HUE_STEPS):
+            hues = [
+                skin.equations(state, number, seen, self.search.normals(state.world(self.model, number)))
+                for number, seen in enumerate(views)
+            ]
+            bare = self._without_offset(state)
+            equations = [
+                added(
+                    self._equations(bare, number, fewer[number], len(surfaces[number].targets), one),
+                    self.landmarks.equations(capture, bare, number, one.landmarks),
+                    hues[number],
+                )
+                for number, capture in enumerate(landmarks)
+            ]
+            bare, covariance = stepped(bare, equations, prior)
+            placed = [self._with_offset(bare, n, surface, one) for n, surface in enumerate(surfaces)]
+            state = replace(bare, captures=tuple(placed))
+        return state, covariance
+
+    def _without_offset(self, state: PersonState) -> PersonState:
+        nothing = np.zeros((self.model.vertex_count, 3))
+        return replace(state, captures=tuple(replace(placed, offset=nothing) for placed in state.captures))
 
     def _equations(
         self, state: PersonState, number: int, surface: Surface, places: int, one: MatchPass
