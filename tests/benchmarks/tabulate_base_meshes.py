@@ -2,12 +2,13 @@
 docs/fit_base_mesh.md.
 
 snakemake --configfile config/benchmark_captures.yaml -- results/benchmark_captures/multiview/captures.csv
-python tests/benchmarks/tabulate_base_meshes.py [folder of the run]
+python tests/benchmarks/tabulate_base_meshes.py [folder of the run] [--again]
 
 Reads a run of synthetic captures: its base meshes and triangulated landmarks, true landmarks and surfaces.
 What the run does not have it makes here: the fit to landmarks alone (`image_evidence: false`), and landmarks
 of perfect detections: the true points in the true cameras and lenses, undistorted and triangulated with the
 cameras that the capture tells. Nothing is aligned; means over the people of each person's figure, mm.
+`--again` fits the base meshes anew, from the run's landmarks: what a change of the fit does.
 """
 
 import sys
@@ -107,10 +108,10 @@ class Case:
             raise SystemExit(f"{self.name} has no base mesh: see {arrays.with_suffix('.json')}")
         return mesh
 
-    def fitted_to_landmarks(self) -> BaseMesh:
-        """The same without photos."""
+    def fitted_again(self, image_evidence: bool) -> BaseMesh:
+        """Fitted here, with photos or to landmarks alone."""
         capture, arrays, report = map(str, self.places)
-        settings = SETTINGS.model_copy(update={"image_evidence": False})
+        settings = SETTINGS.model_copy(update={"image_evidence": image_evidence})
         space = expression_space(MODEL, settings.strength_deviation, settings.expression_deviation)
         files = capture_files([self.name], [capture], [arrays], [report])
         return fit_base_mesh(files, space, OFFSETS, settings)[0][0]
@@ -147,9 +148,10 @@ def _in_prepared(points: torch.Tensor, true: CaptureView, given: CaptureView) ->
     return given.lens.undistort_pixels(photo, given.camera.intrinsics.numpy())
 
 
-def figures_of(case: Case) -> Figures:
+def figures_of(case: Case, again: bool) -> Figures:
     """All figures of one capture."""
-    mesh, alone = case.fitted, case.fitted_to_landmarks()
+    mesh = case.fitted_again(image_evidence=True) if again else case.fitted
+    alone = case.fitted_again(image_evidence=False)
     detected = load_arrays(case.places[1])["points"]
     turned = OFFSETS.numpy() @ mesh.rotation.T * mesh.scale
     median, high = surface_figures(case, mesh)
@@ -168,11 +170,12 @@ def figures_of(case: Case) -> Figures:
 
 
 def main() -> None:
-    run = Path(sys.argv[1]) if len(sys.argv) > 1 else RUN
+    folders = [argument for argument in sys.argv[1:] if argument != "--again"]
+    run = Path(folders[0]) if folders else RUN
     by_views = defaultdict(list)
     print("capture                 perfect  dlib  -offsets  vertices | alone       | base mesh")
     for planned in read_plan(run / "multiview" / "plan"):
-        found = figures_of(Case(run, planned))
+        found = figures_of(Case(run, planned), "--again" in sys.argv)
         by_views[found["views"]].append(found)
         print(f"{planned.name:24}" + "  ".join(f"{found[key]:.3f}" for key in list(found)[1:]), flush=True)
     rows = {
