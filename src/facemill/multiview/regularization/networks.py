@@ -14,6 +14,7 @@ from facemill.multiview.regularization.spec import MULTIPLE, RegularizerSpec
 SLOPE = 0.1  # of leaky ReLU
 START_WIDTH = 0.15  # mm: standard deviation of the distribution before training, about the classical surface
 START_SCALE = 0.05  # mm: scale b before training
+GAIN = 10.0  # of the correction: 0.05 mm ask for logits that differ by 2 over the band
 LOG_SCALE_LIMIT = 3.0
 LEAST_SCALE = 1e-3  # mm
 
@@ -58,7 +59,7 @@ class CompactRegularizer(nn.Module):
         first = self.up[0](first + _doubled(self.enlarge[0](second)))
         found = self.end(functional.leaky_relu(first, SLOPE)).float()
         prior = -0.5 * (self.offsets / self.log_width.exp()) ** 2
-        logits = found[:, 0] + prior[:, None, None]
+        logits = GAIN * found[:, 0] + prior[:, None, None]
         residual, _ = soft_argmax(logits, self.offsets)
         spread = (torch.softmax(logits, dim=1) * found[:, 1]).sum(dim=1)
         scale = self.log_scale + LOG_SCALE_LIMIT * torch.tanh(spread / LOG_SCALE_LIMIT)

@@ -151,9 +151,9 @@ def test_loss_of_a_perfect_and_of_a_shifted_answer(loss):
     if loss == "published":
         assert float(perfect.loss) == 0 and float(shifted.loss) == pytest.approx(2.5**2)
     else:
-        # ln 2 b = 0; Huber of 0.25 beyond 0.05, per 0.05: 0.25 - 0.025; a shift has no slope
+        # ln 2 b = 0; 0.25 is 5 times 0.05, and Huber's function of 5 is 4.5; a shift has no slope
         assert float(perfect.loss) == pytest.approx(0, abs=1e-4)
-        assert float(shifted.terms["displacement"]) == pytest.approx(0.225)
+        assert float(shifted.terms["displacement"]) == pytest.approx(4.5)
         assert float(shifted.terms["slope"]) == 0 and float(shifted.terms["distance"]) == pytest.approx(0.25)
         assert float(shifted.terms["surprise"]) == pytest.approx(0.5, abs=1e-4)
 

@@ -23,8 +23,8 @@ def regularizer_loss(
     """Loss of a batch of patches.
 
     Texels count whose truth lies within the band, for nothing else can be reached.
-    robust: weights.displacement * Huber(residual - truth) + weights.slope * Huber(slopes of that, along rows
-    and columns, mm per mm: about the error of the normals in radians) + weights.surprise *
+    robust: weights.displacement * Huber(error / 0.05 mm) + weights.slope * Huber(slopes of the error, along
+    rows and columns, mm per mm: about the error of the normals in radians) + weights.surprise *
     (ln 2 b + |error| / b), means over texels.
     published: the mean square of the error in steps of the band: the target is divided by the step, which the
     original forgets.
@@ -53,7 +53,7 @@ def regularizer_loss(
     scale = found[:, 1]
     terms = {
         "displacement": _mean(
-            functional.huber_loss(error, torch.zeros_like(error), reduction="none", delta=NEAR) / NEAR,
+            functional.huber_loss(error, torch.zeros_like(error), reduction="none", delta=NEAR) / NEAR**2,
             counted,
         ),
         "slope": slopes[0] + slopes[1],
