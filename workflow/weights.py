@@ -10,6 +10,7 @@ SHIPPED = {
     "reconstruct_coarse": {"head": "coarse"},
     "train_image_set": {"head": "coarse"},
     "reconstruct_detail": {"head": "detail"},
+    "predict_implicit": {"*": "implicit"},
     "predict_mesoscopic": {"head": "mesoscopic"},
 }
 #: Settings that name weights.
