@@ -99,5 +99,10 @@ class MesoscopicTask:
         return f"{len(self.images)} patches, {dict(sorted(kept.items()))}{self._origin}"
 
     def summary(self) -> dict[str, Any]:
-        """How many captures it was trained on and judged by."""
-        return {"captures": len(self.images.arrays), "validation_captures": len(self.held)}
+        """How many captures it was trained on and judged by, and whether it had seen one of these."""
+        judged = {one.name for one in self.held}
+        return {
+            "captures": len(self.images.arrays),
+            "validation_images": len(judged),
+            "validation_seen": bool(judged & set(self.images.names)),
+        }

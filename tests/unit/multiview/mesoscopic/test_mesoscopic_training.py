@@ -250,7 +250,7 @@ def test_training_goes_on_to_the_same_bytes(toy, other, tmp_path):
     assert files[0].read_bytes() == files[1].read_bytes()
     assert load_network(files[0]).spec.widths == (6, 8)
     summary = json.loads((tmp_path / "unbroken" / "summary.json").read_text())
-    assert summary["captures"] == summary["validation_captures"] == 1 and summary["normal_ratio"] > 0
+    assert summary["captures"] == summary["validation_images"] == 1 and summary["normal_ratio"] > 0
     rows = pd.read_csv(tmp_path / "unbroken" / "metrics.csv")
     assert {"relief", "slope", "surprise", "normal_ratio"} <= set(rows.columns)
     assert (tmp_path / "unbroken" / "faces.png").stat().st_size > 1000

@@ -114,7 +114,7 @@ def test_a_broken_run_goes_on_to_the_last_bit(captures, toy, tmp_path, monkeypat
         assert (tmp_path / f"whole.{ending}").read_bytes() == (tmp_path / f"broken.{ending}").read_bytes()
     assert losses_of(tmp_path / "whole") == losses_of(tmp_path / "broken")
     summary = json.loads((tmp_path / "whole.json").read_text())
-    assert (summary["steps"], summary["captures"], summary["validation_captures"]) == (6, 2, 1)
+    assert (summary["steps"], summary["captures"], summary["validation_images"]) == (6, 2, 1)
     assert {"median", "p90", "beyond", "slope", "start_median"} <= summary.keys()
     network = load_regularizer(tmp_path / "whole.safetensors")
     assert network.spec == RegularizerSpec("compact", 8, 0.1, (4, 6, 8), ("classical",))

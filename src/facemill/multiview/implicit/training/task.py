@@ -124,9 +124,9 @@ class ImplicitTask:
         return f"{len(self.train)} captures, {dict(sorted(kept.items()))}{self._origin}"
 
     def summary(self) -> dict[str, Any]:
-        """On how many captures it was trained, and by how many judged."""
+        """On how many captures it was trained, by how many judged, and whether it had seen one of these."""
         return {
             "captures": len(self.train),
-            "validation_captures": len(self.held),
+            "validation_images": len(self.held),
             "validation_seen": self.seen,
         }

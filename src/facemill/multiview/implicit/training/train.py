@@ -81,8 +81,8 @@ def train_implicit(
             "name entries of `captures` with scans; the log says why each was left out",
         )
     judged = _read(held, model, settings)
-    seen = not judged
-    if seen:
+    seen = not judged or bool({one.name for one in train} & {one.name for one in held})
+    if not judged:
         logger.warning("no capture is held out: validation is on the first training capture")
         judged = captures[:1]
     torch.manual_seed(settings.seed)

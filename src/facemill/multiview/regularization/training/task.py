@@ -91,8 +91,10 @@ class RegularizerTask:
         return f"{names}, {dict(sorted(kept.items()))}{self._origin}"
 
     def summary(self) -> dict[str, Any]:
-        """How many captures it was trained on and judged by."""
+        """How many captures it was trained on and judged by, and whether it had seen one of these."""
+        trained = {face.name for face in self.images.faces}
         return {
-            "captures": len({face.name for face in self.images.faces}),
-            "validation_captures": len(self.held),
+            "captures": len(trained),
+            "validation_images": len(self.held),
+            "validation_seen": any(face.name in trained for face in self.held),
         }
