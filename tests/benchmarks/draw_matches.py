@@ -1,6 +1,6 @@
 """What `match_surface` found on a capture with a scan, as one picture.
 
-python tests/benchmarks/draw_matches.py MATCHES.npz UV_MAPS.npz PICTURE.png
+python tests/benchmarks/draw_matches.py MATCHES.npz UV_MAPS.npz PICTURE.jpg
 
 Displacement to the scan, displacement found, their difference, confidence, views compared, best score.
 """
@@ -55,7 +55,7 @@ def main(matches: str, maps: str, picture: str) -> None:
         panel("views compared", np.where(face, surface.more["views"], np.nan), 0, 10, SEQUENCE),
         panel("best score", best, 0, 1, SEQUENCE),
     ]
-    side_by_side(pages).save(picture)
+    side_by_side(pages).save(picture, quality=88)
 
 
 if __name__ == "__main__":

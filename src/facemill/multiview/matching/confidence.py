@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from facemill.multiview.matching.band import Band, Peaks
 from facemill.multiview.matching.levels import median_filtered
 
-# Where these stand: on the validation captures 1 % of the matches with a confidence above 0.6 lie more than
-# 0.2 mm off, and 15 % of those below 0.2 (docs/match_surface.md).
+# Chosen on a validation capture: 1.3 % of the matches with a confidence above 0.6 lie more than 0.2 mm off,
+# and 12 % of those below 0.2 (docs/match_surface.md).
 LOW_HEIGHT, FULL_HEIGHT = 0.2, 0.45  # scores at which a maximum counts nothing, and everything
 LOOSE = 0.9  # mm: breadth of a maximum at which it counts half
 OVERRULED = 0.02  # by which the score at another sample is higher, at which a match counts half

@@ -14,18 +14,17 @@ from facemill.multiview.capture_files import MappedCapture
 from facemill.multiview.head_views import HeadView, read_head_views
 from facemill.multiview.matching.band import matched_surface
 from facemill.multiview.matching.classical import ClassicalMatcher, MatchedLevel
-from facemill.multiview.matching.confidence import LOW_HEIGHT
 from facemill.multiview.matching.settings import MatchSurfaceSettings
 from facemill.multiview.matching.visibility import Surroundings, surroundings_of
 from facemill.multiview.texel_grid import TexelGrid
 from facemill.runtime.errors import PhotoError
 
 FEWEST_SEEN = 0.05  # share of the face that two views must see
-FEWEST_MATCHED = 0.05  # share of the face that the first level must match to say anything of the base mesh
-# With a base mesh that fits the median is 0.1 mm and 1 % end the band; with one that is 15 mm off towards the
-# cameras or away 7 to 10 mm of 20, or, of a band of 6 mm, 3.5 mm and 55 to 60 % at its ends.
-FAR = 0.25  # of the first level's reach: half of the matches beyond it are out of band
-MOST_AT_ENDS = 0.25  # share of the matches at the ends of the band
+SURE = 0.3  # confidence of the matches that judge the base mesh: without texture there are none
+FEWEST_SURE = 0.05  # share of the face that they must cover
+# With a base mesh that fits the median distance of sure matches is 0.1 mm; with one that is 15 mm off,
+# towards the cameras or away, 7 to 10 mm in a band of 20 mm, and 3.3 to 3.6 mm in one of 6 mm.
+FAR = 0.25  # of the first level's reach: half of the sure matches beyond it are out of band
 
 logger = logging.getLogger(__name__)
 
@@ -118,15 +117,13 @@ def check_band(found: MatchedLevel, reach: float) -> None:
     Raises:
         PhotoError: `out_of_band`.
     """
-    matched = found.mask & np.isfinite(found.displacement) & (found.peaks.height >= LOW_HEIGHT)
-    if matched.sum() < FEWEST_MATCHED * found.mask.sum():
+    sure = found.mask & (found.confidence >= SURE)
+    if sure.sum() < FEWEST_SURE * found.mask.sum():
         return
-    middle = float(np.median(np.abs(found.displacement[matched])))
-    at_ends = float((~found.peaks.inside[matched]).mean())
-    if middle > FAR * reach or at_ends > MOST_AT_ENDS:
+    middle = float(np.median(np.abs(found.displacement[sure])))
+    if middle > FAR * reach:
         raise PhotoError(
             "out_of_band",
-            f"the views agree {middle:.1f} mm from the base mesh (median), {100 * at_ends:.0f} % at the ends "
-            f"of the {reach:g} mm that are searched; fit the base mesh again, or raise the reach of "
-            "match_surface.first",
+            f"the views agree {middle:.1f} mm from the base mesh (median), where {reach:g} mm are searched; "
+            "fit the base mesh again, or raise the reach of match_surface.first",
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from facemill.runtime.settings import Settings
 
@@ -76,3 +76,10 @@ class MatchSurfaceSettings(ScoreSettings):
     large_jump: float = Field(0.6, ge=0, description="semi-global cost of more than one step")
     least_score: float = Field(0.1, ge=0, le=1, description="below it a texel is not matched")
     memory_mb: float = Field(512.0, gt=0, description="budget of the colours that are compared at a time, MB")
+
+    @field_validator("first", "again")
+    @classmethod
+    def _ends_with_every_texel(cls, levels: tuple[LevelSettings, ...]) -> tuple[LevelSettings, ...]:
+        if levels[-1].stride != 1:
+            raise ValueError("the last level must have stride 1, or texels are left without a match")
+        return levels
