@@ -45,14 +45,34 @@ WORDS = {
     "normal_error": "normal error, degrees",
     "displacement_ratio": "displacement error, share of the smooth face's",
     "normal_ratio": "normal error, share of the smooth face's",
+    "median": "distance to the scan, median, mm",
+    "p90": "distance to the scan, 90 % below, mm",
+    "base_median": "the base mesh's distance, median, mm",
+    "distance_median": "distance to the scan, median, mm",
+    "slope": "slope error",
+    "relief_rms": "relief, rms, mm",
 }
 TITLES = {
     "train_coarse": "Coarse network",
     "train_image_set": "Confidence network",
     "train_detail": "Detail network",
+    "train_implicit": "Matching network of captures",
+    "train_regularizer": "Network that regularises surfaces",
+    "train_mesoscopic": "Network for mesoscopic relief",
+}
+#: Validation measures that are drawn of trainings that have many; the table has all.
+CHOSEN = {
+    "train_implicit": ("median", "p90", "base_median"),
+    "train_regularizer": ("median", "p90", "slope"),
+    "train_mesoscopic": ("normal_ratio", "distance_median", "relief_rms"),
 }
 COARSE_FACES = "crop, reconstruction laid on it, bare shape"
-FACES = {"train_detail": "photo in the atlas, true relief, relief found, confidence"}
+FACES = {
+    "train_detail": "photo in the atlas, true relief, relief found, confidence",
+    "train_implicit": "scores of texels (down) over displacements around the truth (across)",
+    "train_regularizer": "distance to the scan of the classical surface, and of the network's",
+    "train_mesoscopic": "texture, surface without relief, with the relief found, with the true one",
+}
 
 
 def training_section(page: Page) -> Section | None:
@@ -68,7 +88,8 @@ def _described(page: Page, training: Training) -> dict[str, Any]:
     """What the template needs of one training."""
     train, validation = training.courses["train"], training.courses["validation"]
     drawn = [(train[name], words(name), False) for name in DRAWN if name in train]
-    drawn += [(scaled(validation[name]), words(name), True) for name in validation]
+    chosen = [name for name in CHOSEN.get(training.rule, tuple(validation)) if name in validation]
+    drawn += [(scaled(validation[name]), words(name), True) for name in chosen]
     settings: Mapping[str, Any] = page.inputs.configuration.get(training.rule, {})
     faces = FACES.get(training.rule, COARSE_FACES)
     return {
