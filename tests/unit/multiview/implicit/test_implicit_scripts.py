@@ -86,7 +86,7 @@ def test_scripts_train_a_network_and_predict_with_it(run, tmp_path):
     )
     assert load_network(tmp_path / "n.safetensors").spec.features == 4
     summary = json.loads((tmp_path / "s.json").read_text())
-    assert summary["captures"] == 1 and summary["steps"] == 2 and not summary["validation_seen"]
+    assert summary["captures"] == 1 and summary["steps"] == 2 and summary["validation_seen"]
     assert (tmp_path / "m.csv").is_file() and (tmp_path / "f.png").is_file()
     settings = {"network": str(tmp_path / "n.safetensors"), "band": 8.0}
     run("predict_implicit", lambda one: {}, {"volume": "volume.npz"}, settings=settings)
