@@ -104,7 +104,7 @@ def run_script(files, name, output, mesoscopic="mesoscopic.npz", regularized="re
         threads=1,
         log=[str(output / "log")],
     )
-    # The toy's surface is coarser than its maps, which the picture of the stages refuses; it has its own tests.
+    # The toy's surface is coarser than its maps: the picture of the stages, tested elsewhere, refuses that.
     with patch("facemill.multiview.stage_pictures.write_stage_picture"):
         runpy.run_path(str(ROOT / "scripts" / "displace_mesh.py"), init_globals={"snakemake": snakemake})
     return made, json.loads((made.folder / "summary.json").read_text())
