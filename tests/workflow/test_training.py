@@ -45,6 +45,8 @@ def test_the_demo_is_planned_with_its_training_and_plain_snakemake_without(tmp_p
     assert run.jobs["reconstruct_coarse"] == 3  # the portraits, and two sets of people
     assert run.jobs["synthesize_captures"] == run.jobs["fit_base_mesh"] == 1  # one person, two expressions
     assert run.jobs["export_base_mesh"] == run.jobs["build_uv_maps"] == run.jobs["evaluate_base_mesh"] == 2
+    assert run.jobs["displace_mesh"] == run.jobs["evaluate_surface"] == 2
+    assert run.jobs["train_implicit"] == run.jobs["train_mesoscopic"] == 1
     run = run_snakemake(tmp_path, {"run": "demo"}, "--dry-run")
     assert run.code == 0 and run.jobs["reconstruct_coarse"] == 1
     assert not {"train_coarse", "pack_training"} & set(run.jobs)
@@ -59,6 +61,7 @@ def test_the_demo_tunes_on_its_two_portraits_and_shows_it(tmp_path):
     training = configuration["train_coarse"]
     training |= {"start": "start.safetensors", "epochs": 4, "network": {**training["network"], "width": 8}}
     configuration |= {"export_limit": 0, "people": {}, "synthesis": {}, "captures": {}}
+    configuration |= {"train_implicit": {}, "train_mesoscopic": {}}
     configuration |= {"train_detail": {}, "animate_detail": {}, "reconstruct_detail": {"network": ""}}
     configuration["photos"] = {"portraits": {"folder": str(ROOT / "resources" / "photos")}}
     run = run_snakemake(tmp_path, configuration, "results/demo/report.html")
