@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -106,6 +107,21 @@ def read_pickled(path: str | Path) -> dict[str, Any]:
 
 
 def write_pickled(path: str | Path, content: Mapping[str, Any]) -> None:
-    """Write a `.pth` checkpoint, atomically: a disk that fills leaves the previous file as it was."""
-    with atomic_path(path) as partial:
-        torch.save(dict(content), partial)
+    """Write a `.pth` checkpoint, atomically: a disk that fills leaves the previous file as it was.
+
+    Equal content gives equal bytes, wherever it comes from: torch would write the file's (temporary) name into
+    it, and pickle writes a text again where an equal one is another object, as after reading a checkpoint.
+    """
+    with atomic_path(path) as partial, partial.open("wb") as file:
+        torch.save(_interned(content), file)
+
+
+def _interned(value: Any) -> Any:
+    """The same containers with one object for equal texts."""
+    if isinstance(value, str):
+        return sys.intern(value)
+    if isinstance(value, Mapping):
+        return {_interned(key): _interned(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_interned(item) for item in value)
+    return value
