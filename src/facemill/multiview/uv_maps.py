@@ -86,7 +86,7 @@ def build_uv_maps(
     displacement = None
     surface = fitted.in_head(scan)
     if surface is not None:
-        displacement = displacement_map(atlas, head, normals, surface, settings.band)
+        displacement = displacement_map(atlas, in_head, normals, surface, settings.band)
     return UvMaps(
         position,
         (normals @ mesh.rotation.T).astype(np.float32),
@@ -136,19 +136,19 @@ def visibility_maps(atlas: UvAtlas, fitted: FittedViews) -> NDArray[np.uint8]:
 
 
 def displacement_map(
-    atlas: UvAtlas, vertices: NDArray, normals: NDArray, scan: Mesh, band: float
+    atlas: UvAtlas, position: NDArray, normals: NDArray, scan: Mesh, band: float
 ) -> NDArray[np.float32]:
-    """(S, S) signed millimetres from the skin to a scan along the normals; NaN where it is not met.
+    """(S, S) signed millimetres from texels to a scan along the normals; NaN where it is not met.
 
     Args:
-        vertices: (V, 3), and scan: one frame, millimetres. normals: (S, S, 3).
+        position, normals: (S, S, 3), and scan: one frame, millimetres.
     """
     regions = atlas.topology.regions
     inner = torch.stack([regions[name] for name in INNER_REGIONS]).any(dim=0)
     outside = ~inner[atlas.topology.triangles].any(dim=1).numpy()
     inside = atlas.mask & outside[atlas.raster.triangle_ids.numpy()] & (np.abs(normals).sum(axis=-1) > 0)
     found = np.full(atlas.mask.shape, np.nan, dtype=np.float32)
-    found[inside] = signed_distances(atlas.mapped(vertices)[inside], normals[inside], scan, band)
+    found[inside] = signed_distances(position[inside], normals[inside], scan, band)
     return found
 
 

@@ -8,6 +8,7 @@ from scipy.ndimage import binary_erosion
 from scipy.spatial import cKDTree
 
 from facemill.geometry.camera import project
+from facemill.geometry.closest_point import closest_points
 from facemill.geometry.mesh import Mesh
 from facemill.models.topology import NOT_BARE_FACE
 from facemill.multiview.fitted_capture import CaptureScan, read_fitted, read_scan
@@ -165,6 +166,8 @@ def test_displacement_is_the_signed_distance_to_the_scan(toy, turned):
     head = (points[20:60, 100:156] - SHIFT) @ TURN
     on_grown = ((head + [0, 0, 61.2]) / (1.02 * np.array([75.0, 110.0, 80.0]))) ** 2
     assert np.abs(on_grown.sum(axis=-1) - 1).max() < 2e-3
+    met = closest_points(head.reshape(-1, 3), grown, triangles)
+    assert met.distances.max() < 1e-6
 
 
 def test_distances_inwards_are_negative_and_far_ones_are_none():
