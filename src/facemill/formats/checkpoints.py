@@ -109,8 +109,8 @@ def read_pickled(path: str | Path) -> dict[str, Any]:
 def write_pickled(path: str | Path, content: Mapping[str, Any]) -> None:
     """Write a `.pth` checkpoint, atomically: a disk that fills leaves the previous file as it was.
 
-    Equal content gives equal bytes: torch would write the file's (temporary) name into it, and pickle writes a
-    text again where an equal one is another object, as after reading a checkpoint.
+    Equal content gives equal bytes: torch would write the file's (temporary) name into it, and pickle writes
+    a text again where an equal one is another object, as after reading a checkpoint.
     """
     with atomic_path(path) as partial, partial.open("wb") as file:
         torch.save(_interned(content), file)
