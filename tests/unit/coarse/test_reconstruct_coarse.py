@@ -85,7 +85,7 @@ def test_missing_landmarks_are_fit_failed(shard, model, points):
     assert found["reason"][0] == "its row holds no 68 finite landmarks"
 
 
-def test_a_lost_crop_is_our_error_and_all_lost_ends_the_job(shard, model):
+def test_a_lost_or_cut_crop_ends_the_job_and_is_named(shard, model):
     table, crops, masks = shard
     (crops / "bert.png").unlink()
     found, _ = reconstruct_coarse(table, crops, masks, model, QUICK)
