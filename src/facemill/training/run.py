@@ -7,6 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,14 +108,13 @@ class TrainingRun:
             FormatError: there are checkpoints and none is whole, or the best is not.
             StorageError: the best or the last weights cannot be written.
         """
-        held = lock_folder(self.folder) if self.fabric.is_global_zero else None
-        try:
-            with stop_on_sigterm() as stop:
-                self._train(stop)
-        finally:
-            if held is not None:
-                held.close()
+        with stop_on_sigterm() as stop, self._folder():
+            self._train(stop)
         return self.folder / (BEST if (self.folder / BEST).is_file() else CHECKPOINT)
+
+    def _folder(self) -> AbstractContextManager[object]:
+        """The folder, kept from other trainings; one process does it for all."""
+        return lock_folder(self.folder) if self.fabric.is_global_zero else nullcontext()
 
     def _train(self, stop: Stop) -> None:
         first = self._resume()
