@@ -12,7 +12,7 @@ export OMP_WAIT_POLICY := passive
 SYSTEM_LIBRARIES := libusb-1.0-0 libgl1 libegl1 libgomp1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-browser test-slurm lint bench envs config clean
+.PHONY: help setup demo test test-slow test-browser test-slurm test-faults lint bench envs config clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -45,6 +45,10 @@ test-browser: setup  ## open the report in headless Chromium
 test-slurm: setup  ## run the workflow on a Slurm cluster of its own (root; installs Debian's packages)
 	@workflow/tools/install_system_libraries.sh munge slurmctld slurmd slurm-client
 	FACEMILL_REQUIRE_SLURM=1 timeout --kill-after=10 600 $(BIN)/pytest -m slurm tests/slurm
+
+test-faults: setup  ## kill, fill, forbid, damage, turn the clock, stop: what runs survive (root; an hour)
+	@workflow/tools/install_system_libraries.sh faketime
+	$(BIN)/pytest -m faults tests/faults tests/workflow/test_kill.py
 
 lint: setup  ## linter, formatter, type checker, Snakemake's own linter
 	$(BIN)/ruff check .

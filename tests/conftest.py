@@ -1,17 +1,46 @@
 """What all tests share."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from fault_tally import TALLY, FaultTally
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("facemill", deadline=None)
 settings.load_profile("facemill")
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin to count faults."""
+    config.stash[TALLY] = FaultTally()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print what was injected and survived, where tests injected anything."""
+    if config.stash[TALLY].injected:
+        terminalreporter.section("faults")
+        for line in config.stash[TALLY].lines():
+            terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def faults(pytestconfig: pytest.Config) -> FaultTally:
+    """Where tests say which fault they inject, and that it was survived."""
+    return pytestconfig.stash[TALLY]
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory) -> Callable[[str], Path]:
+    """Name of a scene → the folder of a run that nobody disturbed, made when a test first asks."""
+    from workflow.undisturbed import finished_runs
+
+    return finished_runs(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

@@ -31,6 +31,7 @@ from facemill.models.morphable import MorphableModel
 from facemill.models.topology import Topology
 from facemill.runtime.errors import FacemillError, FormatError, PhotoError
 from facemill.runtime.files import atomic_folder, write_json, write_text
+from facemill.runtime.storage import MADE_ANEW_FOLDER, DamagedFileError
 from facemill.runtime.tables import OK, map_photos
 
 COLUMNS = ("folder",)
@@ -292,9 +293,9 @@ def _read_crop(path: Path) -> NDArray[np.uint8]:
     try:
         with Image.open(path) as image:
             return np.array(image.convert("RGB"))
-    except OSError as error:
-        raise FormatError(
-            f"{path} cannot be read", "the aligned crop", str(error), "run align_faces again"
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DamagedFileError(
+            f"{path} cannot be read", "the aligned crop", str(error), MADE_ANEW_FOLDER
         ) from error
 
 

@@ -23,6 +23,7 @@ from facemill.faces.crops import read_crop, read_mask
 from facemill.models.coefficients import Coefficients, neutral_coefficients
 from facemill.models.morphable import MorphableModel
 from facemill.runtime.errors import ConfigurationError
+from facemill.runtime.storage import is_machine_fault
 from facemill.runtime.tables import ERROR, OK, EveryPhotoFailedError
 
 FIT_FAILED = "fit_failed"
@@ -132,6 +133,8 @@ def _batches(
             try:
                 crop, mask = read_crop(crops_folder, photo), read_mask(masks_folder, photo)
             except Exception as error:  # a photo must not end the shard: it ends as a row
+                if is_machine_fault(error):
+                    raise
                 logger.error("%s: %s", photo, traceback.format_exc())
                 table.at[row, "status"], table.at[row, "reason"] = ERROR, f"{type(error).__name__}: {error}"
                 continue

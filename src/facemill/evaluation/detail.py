@@ -31,6 +31,7 @@ from facemill.models.morphable import MorphableModel
 from facemill.runtime.errors import PhotoError
 from facemill.runtime.files import load_arrays
 from facemill.runtime.seeds import generator_of
+from facemill.runtime.storage import is_machine_fault
 from facemill.runtime.tables import ERROR, OK, read_table
 
 ALL = "all"
@@ -222,6 +223,8 @@ def _measured(
             except PhotoError as error:
                 yield known | {"status": error.status, "reason": error.reason}, None
             except Exception as error:  # a photo must not end the others: it ends as a row
+                if is_machine_fault(error):
+                    raise
                 logger.error("%s: %s", photo, traceback.format_exc())
                 yield known | {"status": ERROR, "reason": f"{type(error).__name__}: {error}"}, None
             else:

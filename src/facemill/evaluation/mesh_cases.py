@@ -22,6 +22,7 @@ from facemill.formats.meshes import read_mesh
 from facemill.geometry.mesh import FloatArray, Mesh
 from facemill.runtime.errors import FormatError, PhotoError
 from facemill.runtime.files import write_json, write_text
+from facemill.runtime.storage import is_machine_fault
 from facemill.runtime.tables import ERROR, OK
 
 COLUMNS = ("case", "prediction", "truth", "prediction_points", "truth_points")
@@ -94,6 +95,8 @@ def score_table(
         except PhotoError as error:
             status, reason = error.status, error.reason
         except Exception as error:  # a case must not end the others: it ends as a row
+            if is_machine_fault(error):
+                raise
             logger.error("%s: %s", row["case"], traceback.format_exc())
             status, reason = ERROR, f"{type(error).__name__}: {error}"
         rows.append((row["case"], *values.values(), *figures, status, reason))

@@ -26,6 +26,7 @@ from facemill.formats.now_truth import NAMES as TRUTH_NAMES
 from facemill.formats.now_truth import read_truth
 from facemill.geometry.mesh import FloatArray
 from facemill.runtime.errors import ConfigurationError, PhotoError
+from facemill.runtime.storage import is_machine_fault
 from facemill.runtime.tables import ERROR, OK
 
 COLUMNS = ("case", "challenge", "vertices", "median", "mean", "std", "status", "reason")
@@ -169,6 +170,8 @@ def score_subject(cases: Sequence[NowCase], task: NowTask, settings: NowSettings
         except PhotoError as error:
             scores.append(CaseScore(case, error.status, error.reason, nothing))
         except Exception as error:  # a case must not end the others: it ends as a row
+            if is_machine_fault(error):
+                raise
             logger.error("%s: %s", case.name, traceback.format_exc())
             scores.append(CaseScore(case, ERROR, f"{type(error).__name__}: {error}", nothing))
     return scores

@@ -1,5 +1,6 @@
 """The pictures that the photo stages wrote, as the coarse stage reads them."""
 
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from facemill.geometry.camera import DEEP3D_SIZE
 from facemill.runtime.errors import FormatError
+from facemill.runtime.storage import MADE_ANEW_FOLDER, DamagedFileError
 
 
 def read_crop(folder: str | Path, photo: str) -> Tensor:
@@ -25,14 +27,15 @@ def _read(path: Path, mode: str, shape: tuple[int, ...]) -> Tensor:
     """Read an 8-bit PNG as float32 0..1.
 
     Raises:
-        FormatError: the file is missing, is not a whole PNG, or has another mode or size.
+        DamagedFileError: the file is missing or is not a whole PNG.
+        FormatError: it has another mode or size.
     """
     try:
         with Image.open(path, formats=("PNG",)) as image:
             found_mode, pixels = image.mode, np.array(image)
-    except (OSError, SyntaxError) as error:
-        raise FormatError(
-            f"{path} cannot be read", "a PNG that an earlier stage wrote", str(error), "make it again"
+    except (OSError, SyntaxError, ValueError, zlib.error) as error:
+        raise DamagedFileError(
+            f"{path} cannot be read", "a PNG that an earlier stage wrote", str(error), MADE_ANEW_FOLDER
         ) from error
     if found_mode != mode or pixels.shape != shape:
         raise FormatError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import sys
 import zipfile
@@ -16,18 +17,28 @@ from torch import Tensor
 
 from facemill.runtime.errors import FormatError
 from facemill.runtime.files import atomic_path, write_bytes
+from facemill.runtime.storage import MADE_ANEW, DamagedFileError, StorageError
 
 FORMAT_KEY = "format"
+DIGEST_KEY = (
+    "sha256"  # of the header and the tensors; files from before it existed, and shipped ones, lack it
+)
+_WRITER_FAILED = "inline_container"  # what torch names when its archive cannot be written
 
 
 def write_weights(
-    path: str | Path, weights: Mapping[str, Tensor], header: Mapping[str, str], half: bool = False
+    path: str | Path,
+    weights: Mapping[str, Tensor],
+    header: Mapping[str, str],
+    half: bool = False,
+    digest: bool = True,
 ) -> None:
     """Write named tensors and a header of texts as safetensors, atomically. Equal input gives equal bytes.
 
     Args:
         header: must name the `format`, so that a reader can tell weights of different networks apart.
         half: store floating-point tensors as float16.
+        digest: keep a digest of everything in the header, which readers check.
     """
     if FORMAT_KEY not in header:
         raise ValueError("header: expected a key `format`")
@@ -37,6 +48,8 @@ def write_weights(
     }
     # safetensors keeps the header in an unordered map: one key always comes first, so all goes into one.
     text = "\n".join(f"{key}={header[key]}" for key in sorted(header))
+    if digest:
+        text += f"\n{DIGEST_KEY}={_digest_of(stored, text)}"
     write_bytes(path, save(stored, {"facemill": text}))
 
 
@@ -44,6 +57,7 @@ def read_weights(path: str | Path, expected_format: str) -> tuple[dict[str, Tens
     """Read what `write_weights` wrote; float16 comes back as float32.
 
     Raises:
+        DamagedFileError: what it holds is not what was written (files with a digest).
         FormatError: the file is missing, is no safetensors file of ours, or is of another format.
     """
     try:
@@ -59,7 +73,8 @@ def read_weights(path: str | Path, expected_format: str) -> tuple[dict[str, Tens
             str(error),
             "give the .safetensors file whole, or a .pth checkpoint where one is allowed",
         ) from error
-    header = dict(line.split("=", 1) for line in text.splitlines())
+    header = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    _check_digest(path, weights, text, header.pop(DIGEST_KEY, None))
     if header.get(FORMAT_KEY) != expected_format:
         raise FormatError(
             f"{path} holds the weights of something else",
@@ -70,6 +85,25 @@ def read_weights(path: str | Path, expected_format: str) -> tuple[dict[str, Tens
     return {name: v.float() if v.is_floating_point() else v for name, v in weights.items()}, header
 
 
+def _digest_of(weights: Mapping[str, Tensor], text: str) -> str:
+    total = hashlib.sha256(text.encode())
+    for name in sorted(weights):
+        value = weights[name].contiguous()
+        total.update(f"\n{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        total.update(value.reshape(-1).view(torch.uint8).numpy().data if value.numel() else b"")
+    return total.hexdigest()
+
+
+def _check_digest(path: str | Path, weights: Mapping[str, Tensor], text: str, expected: str | None) -> None:
+    if expected is None:
+        return
+    found = _digest_of(weights, text.rpartition(f"\n{DIGEST_KEY}=")[0])
+    if found != expected:
+        raise DamagedFileError(
+            f"{path} was altered after it was written", f"content of digest {expected}", found, MADE_ANEW
+        )
+
+
 def read_pickled(path: str | Path) -> dict[str, Any]:
     """Read a `.pth` checkpoint: tensors, numbers, texts and containers; code is refused, never run.
 
@@ -78,6 +112,11 @@ def read_pickled(path: str | Path) -> dict[str, Any]:
             could restore.
     """
     try:
+        if zipfile.is_zipfile(path):  # torch does not look at the checksums that it writes
+            with zipfile.ZipFile(path) as archive:
+                damaged = archive.testzip()
+            if damaged is not None:
+                raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise FormatError(f"{path} is missing", "a .pth checkpoint", "nothing", "check the path") from error
@@ -111,9 +150,22 @@ def write_pickled(path: str | Path, content: Mapping[str, Any]) -> None:
 
     Equal content gives equal bytes: torch would write the file's (temporary) name into it, and pickle writes
     a text again where an equal one is another object, as after reading a checkpoint.
+
+    Raises:
+        StorageError: the disk is full, is read-only or forbids writing.
     """
-    with atomic_path(path) as partial, partial.open("wb") as file:
-        torch.save(_interned(content), file)
+    try:
+        with atomic_path(path) as partial, partial.open("wb") as file:
+            torch.save(_interned(content), file)
+    except RuntimeError as error:
+        if _WRITER_FAILED not in str(error):
+            raise
+        raise StorageError(
+            f"{path} cannot be written",
+            "room for it",
+            str(error).splitlines()[0],
+            "see what the disk and its quota have left, then start the same command again",
+        ) from error
 
 
 def _interned(value: Any) -> Any:

@@ -344,7 +344,7 @@ def _capture(values: Mapping[str, Any]) -> PlannedCapture:
 
 def _write_if_changed(path: Path, value: Any) -> None:
     text = json.dumps(value) + "\n"
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
+    if not path.exists() or path.read_bytes() != text.encode():
         write_text(path, text)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from facemill.runtime.errors import FormatError
+from facemill.runtime.storage import MADE_ANEW_FOLDER, DamagedFileError, named_storage_errors
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _UNFILTERED = 0  # filter type: bytes as they are
@@ -24,22 +24,25 @@ def write_picture(path: str | Path, pixels: np.ndarray) -> None:
 
     Raises:
         ValueError: another shape or dtype.
+        StorageError: the disk is full, is read-only or forbids writing.
     """
-    Path(path).write_bytes(_png(pixels))
+    content = _png(pixels)
+    with named_storage_errors(Path(path)):
+        Path(path).write_bytes(content)
 
 
 def read_picture(path: str | Path) -> np.ndarray:
     """Read a PNG that `write_picture` wrote.
 
     Raises:
-        FormatError: the file is missing or is not a whole PNG.
+        DamagedFileError: the file is missing or is not a whole PNG.
     """
     try:
         with Image.open(path, formats=("PNG",)) as image:
             return np.array(image)
-    except (OSError, SyntaxError) as error:
-        raise FormatError(
-            f"{path} cannot be read", "a PNG that an earlier stage wrote", str(error), "make it again"
+    except (OSError, SyntaxError, ValueError, zlib.error) as error:
+        raise DamagedFileError(
+            f"{path} cannot be read", "a PNG that an earlier stage wrote", str(error), MADE_ANEW_FOLDER
         ) from error
 
 

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from facemill.photos.settings import IMAGE_SUFFIXES
 from facemill.runtime.errors import ConfigurationError, FormatError
+from facemill.runtime.files import write_bytes
 from facemill.runtime.seeds import bucket_of
 
 FORMAT = "facemill-photo-plan-1"
@@ -109,7 +110,6 @@ def write_plan(
         if photo.photo != stem and bucket_of(photo.photo, shards) != shard:
             shard_by_photo[photo.photo] = _shard_name(shard)
     plan = PhotoPlan(plan_folder, tuple(map(_shard_name, range(shards))), len(photos), shard_by_photo)
-    plan_folder.mkdir(parents=True, exist_ok=True)
     for shard_name, content in zip(plan.shards, members, strict=True):
         columns = {field: [photo[at] for photo in content] for at, field in enumerate(PlannedPhoto._fields)}
         _write_if_changed(plan.manifest(shard_name), {"format": FORMAT, "shard": shard_name, **columns})
@@ -352,9 +352,7 @@ def _write_if_changed(path: Path, value: Any) -> None:
     except FileNotFoundError:
         same = False
     if not same:
-        partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
-        partial.write_bytes(content)
-        partial.replace(path)
+        write_bytes(path, content)
 
 
 def _read(path: Path, required: Iterable[str]) -> dict[str, Any]:

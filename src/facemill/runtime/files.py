@@ -4,8 +4,11 @@ import contextlib
 import json
 import os
 import shutil
+import struct
 import tempfile
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,13 @@ from typing import Any
 import numpy as np
 
 from facemill.runtime.errors import FormatError
+from facemill.runtime.storage import MADE_ANEW, DamagedFileError, named_storage_errors
+
+# What numpy and zipfile raise on altered bytes: of checksums, headers, lengths, methods and names.
+_UNREADABLE = (
+    ValueError, OSError, EOFError, MemoryError, SyntaxError, KeyError, TypeError, AttributeError,
+    OverflowError, RuntimeError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 PARTIAL = ".partial-"  # begins the names of files and folders that are being written
 
@@ -23,32 +33,44 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
     The neighbour keeps the suffix of `path`, because many writers choose the format by it. When the
     block raises, `path` is untouched and the neighbour is removed.
+
+    Raises:
+        StorageError: the disk is full, is read-only or forbids writing.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=PARTIAL, suffix=path.suffix, dir=path.parent)
-    os.close(handle)
+    with named_storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=PARTIAL, suffix=path.suffix, dir=path.parent)
+        os.close(handle)
     partial = Path(name)
     try:
-        yield partial
-        os.chmod(partial, 0o666 & ~_umask())  # mkstemp makes files that only their owner can read
-        os.replace(partial, path)
+        with named_storage_errors(path):
+            yield partial
+            os.chmod(partial, 0o666 & ~_umask())  # mkstemp makes files that only their owner can read
+            os.replace(partial, path)
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a disk that turned read-only keeps it until the next run
+            partial.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary neighbour folder that replaces the folder `path` when the block ends well."""
+    """Yield a temporary neighbour folder that replaces the folder `path` when the block ends well.
+
+    Raises:
+        StorageError: as `atomic_path`.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=path.parent))
+    with named_storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=path.parent))
     try:
-        yield partial
-        os.chmod(partial, 0o777 & ~_umask())
-        if path.exists():
-            shutil.rmtree(path)
-        os.replace(partial, path)
+        with named_storage_errors(path):
+            yield partial
+            os.chmod(partial, 0o777 & ~_umask())
+            if path.exists():
+                shutil.rmtree(path)
+            os.replace(partial, path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -59,15 +81,20 @@ def merged_folder(path: str | Path) -> Iterator[Path]:
 
     Files of the same name are replaced, each whole or not at all; what else is there stays. So several rules
     can write into one folder, at the same time, too.
+
+    Raises:
+        StorageError: as `atomic_path`.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=path.parent))
+    with named_storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=path.parent))
     try:
-        yield partial
-        path.mkdir(exist_ok=True)
-        for file in sorted(partial.iterdir()):
-            os.replace(file, path / file.name)
+        with named_storage_errors(path):
+            yield partial
+            path.mkdir(exist_ok=True)
+            for file in sorted(partial.iterdir()):
+                os.replace(file, path / file.name)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -131,17 +158,17 @@ def load_arrays(path: str | Path, required: tuple[str, ...] = ()) -> dict[str, n
     """Read a `.npz` without pickles.
 
     Raises:
-        FormatError: the file is missing, is not a whole `.npz`, holds pickled objects, or lacks a key
-            of `required`.
+        DamagedFileError: the file is missing or is not a whole `.npz` (each array has a checksum).
+        FormatError: it lacks a key of `required`.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except FileNotFoundError as error:
-        raise FormatError(f"{path} is missing", "a .npz file", "nothing", "make it again") from error
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise FormatError(
-            f"{path} cannot be read as .npz", "an archive of plain arrays", str(error), "make it again"
+        raise DamagedFileError(f"{path} is missing", "a .npz file", "nothing", MADE_ANEW) from error
+    except _UNREADABLE as error:
+        raise DamagedFileError(
+            f"{path} cannot be read as .npz", "an archive of plain arrays", str(error), MADE_ANEW
         ) from error
     missing = [name for name in required if name not in arrays]
     if missing:

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pyarrow import parquet
 
-from facemill.runtime.errors import FormatError, PhotoError
+from facemill.runtime.errors import PhotoError
 from facemill.runtime.files import atomic_path
+from facemill.runtime.storage import MADE_ANEW, DamagedFileError, is_machine_fault
 
 OK = "ok"
 ERROR = "error"
@@ -39,6 +41,7 @@ def map_photos(
         strict: let unforeseen exceptions through (tests do).
     Raises:
         EveryPhotoFailedError: at least one photo was tried and all of them ended as `error`.
+        StorageError, DamagedFileError: a disk failed, or an earlier stage's file: no photo is to blame.
     """
     columns = list(columns)
     rows: list[dict[str, Any]] = []
@@ -53,7 +56,7 @@ def map_photos(
             except PhotoError as error:
                 row["status"], row["reason"] = error.status, error.reason
             except Exception as error:  # a photo must not end the shard: it ends as a row
-                if strict:
+                if strict or is_machine_fault(error):
                     raise
                 failed += 1
                 logger.error("%s: %s", row["photo"], traceback.format_exc())
@@ -71,23 +74,20 @@ def map_photos(
 
 
 def write_table(path: str | Path, table: pd.DataFrame) -> None:
-    """Write `table` as Parquet, atomically. Equal tables give equal bytes."""
+    """Write `table` as Parquet with checksums, atomically. Equal tables give equal bytes."""
     with atomic_path(path) as partial:
-        table.to_parquet(partial, engine="pyarrow", index=False)
+        table.to_parquet(partial, engine="pyarrow", index=False, write_page_checksum=True)
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """Read a Parquet table.
+    """Read a Parquet table and verify its checksums.
 
     Raises:
-        FormatError: the file is missing or is not a whole Parquet file.
+        DamagedFileError: the file is missing or is not a whole Parquet file.
     """
     try:
-        return pd.read_parquet(path, engine="pyarrow")
-    except (OSError, ValueError) as error:
-        raise FormatError(
-            f"{path} cannot be read as a Parquet table",
-            "a table written by Facemill",
-            str(error),
-            "make it again",
+        return parquet.read_table(path, page_checksum_verification=True).to_pandas()
+    except (OSError, ValueError, KeyError, TypeError, MemoryError) as error:
+        raise DamagedFileError(
+            f"{path} cannot be read as a Parquet table", "a table written by Facemill", str(error), MADE_ANEW
         ) from error

@@ -7,6 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,22 @@ from tqdm import tqdm
 from facemill.formats.checkpoints import read_pickled, write_pickled
 from facemill.runtime.errors import FacemillError
 from facemill.runtime.files import save_arrays
+from facemill.runtime.locks import lock_folder
+from facemill.runtime.storage import StorageError
+from facemill.training.checkpoints import (
+    BEST,
+    CHECKPOINT,
+    forget_before,
+    good_checkpoint,
+    require_best,
+    write_last,
+)
 from facemill.training.journal import Journal
 from facemill.training.settings import TrainerSettings
+from facemill.training.stopping import STOPPED, Stop, stop_on_sigterm
 from facemill.training.synchronised_norm import synchronise_norms
 from facemill.training.task import StepLoss, TrainingTask
 
-CHECKPOINT = "last.pth"
-BEST = "best.pth"
 FORMAT = "facemill-training-1"
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
@@ -55,7 +65,7 @@ class TrainingRun:
     Args:
         fabric: launched; its processes share each batch.
         task: the images, the loss and the judge of a stage.
-        folder: of checkpoints, logs and pictures; a run that finds `last.pth` there goes on from it.
+        folder: of checkpoints, logs and pictures; a run that finds checkpoints there goes on from them.
         norms_frozen: keep the statistics of the batch norms.
     """
 
@@ -89,10 +99,24 @@ class TrainingRun:
     def train(self) -> Path:
         """Run to the end; returns the checkpoint with the best validated mean of the weights.
 
+        SIGTERM ends the process after its step, with a checkpoint and exit code 143.
+
         Raises:
-            TrainingError: the loss is no number (its batch lies in `bad_batch.npz`), or `last.pth` belongs
-                to another run.
+            TrainingError: the loss is no number (its batch lies in `bad_batch.npz`), or the checkpoints
+                belong to another run.
+            FolderInUseError: another process trains in the folder.
+            FormatError: there are checkpoints and none is whole, or the best is not.
+            StorageError: the best or the last weights cannot be written.
         """
+        with stop_on_sigterm() as stop, self._folder():
+            self._train(stop)
+        return self.folder / (BEST if (self.folder / BEST).is_file() else CHECKPOINT)
+
+    def _folder(self) -> AbstractContextManager[object]:
+        """The folder, kept from other trainings; one process does it for all."""
+        return lock_folder(self.folder) if self.fabric.is_global_zero else nullcontext()
+
+    def _train(self, stop: Stop) -> None:
         first = self._resume()
         journal = Journal(self.folder, first) if self.fabric.is_global_zero else None
         loader = self._loader(first)
@@ -112,14 +136,18 @@ class TrainingRun:
             if step % self.settings.validation_interval == 0 or step == self.steps:
                 self._validate(step, journal)
                 clock, since = time.perf_counter(), step
-            if step % self.settings.checkpoint_interval == 0 or step == self.steps:
+            stopped = stop.asked(self.fabric)
+            if stopped or step % self.settings.checkpoint_interval == 0 or step == self.steps:
                 if journal:  # first: rows beyond the checkpoint are dropped when a run goes on
                     journal.flush()
                 self._save(step, CHECKPOINT)
+            if stopped and step < self.steps:
+                logger.warning("ended by SIGTERM after step %d of %d: start again to go on", step, self.steps)
+                raise SystemExit(STOPPED)
         bar.close()
         if journal:
             journal.close()
-        return self.folder / (BEST if (self.folder / BEST).is_file() else CHECKPOINT)
+            forget_before(self.folder)
 
     def faces(self) -> NDArray[np.uint8]:
         """Some images to validate on, drawn with the last mean of the weights; at least one."""
@@ -202,7 +230,7 @@ class TrainingRun:
             self._save(step, BEST)
 
     def _save(self, step: int, name: str) -> None:
-        """Write a checkpoint; a full disk costs this one, never the one before."""
+        """Write a checkpoint; a full disk may cost one on the way, never the one before, never a result."""
         if not self.fabric.is_global_zero:
             return
         content = {
@@ -215,15 +243,22 @@ class TrainingRun:
             "optimiser": self.state.optimiser.state_dict(),
         }
         try:
-            write_pickled(self.folder / name, content)
-        except OSError as error:
-            logger.error("step %d: %s was not written: %s; the one before stays", step, name, error)
+            if name == BEST:
+                write_pickled(self.folder / BEST, content)
+            else:
+                write_last(self.folder, content)
+        except StorageError as error:
+            if name == BEST or step == self.steps:
+                raise
+            logger.error("step %d: %s; the checkpoint before stays", step, error.sentence)
 
     def _resume(self) -> int:
-        """Load `last.pth` if there is one; returns its step."""
-        path = self.folder / CHECKPOINT
-        if not path.is_file():
+        """Load the newest good checkpoint if there is one; returns its step."""
+        chosen = good_checkpoint(self.folder) if self.fabric.is_global_zero else None
+        chosen = self.fabric.broadcast(chosen)
+        if chosen is None:
             return 0
+        path = self.folder / chosen
         content = read_pickled(path)
         if content.get("format") != FORMAT or content.get("settings") != self.task.fingerprint():
             raise TrainingError(
@@ -232,6 +267,7 @@ class TrainingRun:
                 str(content.get("settings", sorted(content))),
                 "delete the folder to start anew, or give the settings it was begun with",
             )
+        require_best(self.folder, int(content["step"]))
         self.network.load_state_dict(content[self.task.weights_key])
         self.state.average.load_state_dict(content["average"])
         self.state.optimiser.load_state_dict(content["optimiser"])

@@ -18,6 +18,7 @@ from facemill.faces.decode import FaceDecoder
 from facemill.models.coefficients import Coefficients
 from facemill.rendering.rasterize import interpolate, rasterize
 from facemill.runtime.errors import ConfigurationError, FormatError
+from facemill.runtime.storage import DamagedFileError
 from facemill.runtime.tables import EveryPhotoFailedError
 
 LEVELS = (FittingLevel(reduction=4, steps=4),)
@@ -124,15 +125,13 @@ def test_of_too_many_photos_the_best_and_most_diverse_are_fitted(single, model):
     assert not left["used"].any()
 
 
-def test_a_lost_crop_is_left_out_and_named(single, model, tmp_path):
+def test_a_lost_crop_ends_the_job_and_is_named(single, model, tmp_path):
     crops = tmp_path / "crops"
     crops.mkdir()
     for photo in ("ann_a", "ann_c", "bob_a"):
         (crops / f"{photo}.png").symlink_to(single[2] / f"{photo}.png")
-    found = run(single, model, crops_folder=crops)
-    assert found.people["used"].tolist() == [2, 1, 0]
-    assert found.photos["left_out"][1] == "error"
-    assert "ann_b.png cannot be read" in found.photos["left_out_reason"][1]
+    with pytest.raises(DamagedFileError, match=r"ann_b\.png cannot be read"):
+        run(single, model, crops_folder=crops)
 
 
 def test_one_failing_person_does_not_end_the_shard(single, model, monkeypatch):

@@ -38,6 +38,9 @@ from facemill.coarse.training_settings import (
 from facemill.formats.checkpoints import read_pickled, write_pickled
 from facemill.models.files import save_model
 from facemill.runtime.errors import ConfigurationError
+from facemill.runtime.locks import FolderInUseError, lock_folder
+from facemill.runtime.storage import StorageError
+from facemill.training import checkpoints
 from facemill.training import run as run_module
 from facemill.training.run import TrainingError
 from unit.coarse.training_toys import packed_shard, with_blendshapes
@@ -169,21 +172,54 @@ def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_batch(model, files,
     assert not (tmp_path / "run" / "last.pth").exists()
 
 
-def test_a_full_disk_costs_a_checkpoint_and_not_the_one_before(model, files, tmp_path, monkeypatch, caplog):
-    written = []
-
+def test_a_full_disk_costs_a_checkpoint_but_never_ends_in_old_weights(
+    model, files, tmp_path, monkeypatch, caplog
+):
     def full(path, content):
         if content["step"] > 2:
-            raise OSError(28, "No space left on device")
-        written.append(content["step"])
+            raise StorageError(f"{path} cannot be written", "room for it", "no space left", "make room")
         write_pickled(path, content)
 
-    monkeypatch.setattr(run_module, "write_pickled", full)
     once = QUICK.model_copy(update={"epochs": 2.0, "validation_interval": 100})
-    train_coarse(files, model, "toy", once, tmp_path / "run", results(tmp_path, "w"), CPU)
-    assert written == [2]
+    train_coarse(files, model, "toy", once, tmp_path / "whole", results(tmp_path, "whole"), CPU)
+    for module in (run_module, checkpoints):
+        monkeypatch.setattr(module, "write_pickled", full)
+    with pytest.raises(StorageError, match=r"best\.pth cannot be written"):
+        train_coarse(files, model, "toy", once, tmp_path / "run", results(tmp_path, "w"), CPU)
     assert read_pickled(tmp_path / "run" / "last.pth")["step"] == 2
-    assert "No space left" in caplog.text
+    assert "the checkpoint before stays" in caplog.text
+    assert not (tmp_path / "w.safetensors").exists()
+    monkeypatch.undo()
+    train_coarse(files, model, "toy", once, tmp_path / "run", results(tmp_path, "w"), CPU)
+    assert (tmp_path / "w.safetensors").read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
+
+
+def test_sigterm_leaves_a_checkpoint_from_which_the_same_bytes_come(model, files, tmp_path, monkeypatch):
+    train_coarse(files, model, "toy", QUICK, tmp_path / "whole", results(tmp_path, "whole"), CPU)
+    step = run_module.TrainingRun._step
+
+    def interrupted(self, number, batch):
+        if number == 5:  # between two checkpoints
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(self, number, batch)
+
+    monkeypatch.setattr(run_module.TrainingRun, "_step", interrupted)
+    with pytest.raises(SystemExit) as end:
+        train_coarse(files, model, "toy", QUICK, tmp_path / "run", results(tmp_path, "w"), CPU)
+    assert end.value.code == 143
+    monkeypatch.undo()
+    assert read_pickled(tmp_path / "run" / "last.pth")["step"] == 5
+    train_coarse(files, model, "toy", QUICK, tmp_path / "run", results(tmp_path, "w"), CPU)
+    assert (tmp_path / "w.safetensors").read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
+    assert losses_of(tmp_path / "run") == losses_of(tmp_path / "whole")
+
+
+def test_a_second_training_in_one_folder_is_refused(model, files, tmp_path):
+    with (
+        lock_folder(tmp_path / "run"),
+        pytest.raises(FolderInUseError, match=rf"in use(.|\n)*process {os.getpid()} on"),
+    ):
+        train_coarse(files, model, "toy", QUICK, tmp_path / "run", results(tmp_path, "w"), CPU)
 
 
 def test_sets_that_cannot_be_trained_on_are_named(model, files, tmp_path):

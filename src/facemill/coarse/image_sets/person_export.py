@@ -30,6 +30,7 @@ from facemill.models.coefficients import Coefficients, neutral_coefficients
 from facemill.models.morphable import MorphableModel
 from facemill.runtime.errors import FacemillError, FormatError, PhotoError
 from facemill.runtime.files import atomic_folder, write_text
+from facemill.runtime.storage import is_machine_fault
 from facemill.runtime.tables import ERROR, OK
 
 LISTED = (
@@ -130,11 +131,11 @@ def export_people(
             try:
                 result["folder"] = str(_export(name, exporter))
             except FacemillError as error:
-                if named is not None or strict:
+                if named is not None or strict or is_machine_fault(error):
                     raise
                 result |= {"status": ERROR, "reason": error.sentence}
             except Exception as error:  # a person must not end the shard: it ends as a row
-                if named is not None or strict:
+                if named is not None or strict or is_machine_fault(error):
                     raise
                 logger.error("%s: %s", name, traceback.format_exc())
                 result |= {"status": ERROR, "reason": f"{type(error).__name__}: {error}"}

@@ -31,6 +31,7 @@ from facemill.models.coefficients import Coefficients
 from facemill.models.morphable import MorphableModel
 from facemill.runtime.digests import file_digest
 from facemill.runtime.errors import ConfigurationError, FormatError
+from facemill.runtime.storage import is_machine_fault
 from facemill.runtime.tables import ERROR, OK, EveryPhotoFailedError
 
 PHOTO_COLUMNS = ("weight", "person_landmark_error", "person_photometric_error")
@@ -147,6 +148,8 @@ def reconstruct_person(
             if row["status"] == OK and person is not None:
                 found[name] = person
         except Exception as error:  # a person must not end the shard: it ends as a row
+            if is_machine_fault(error):
+                raise
             logger.error("%s: %s", name, traceback.format_exc())
             row |= {"status": ERROR, "reason": f"{type(error).__name__}: {error}"}
         people.append(row)
@@ -245,6 +248,8 @@ def _readable_rows(photos: pd.DataFrame, name: str, folders: tuple[str | Path, s
             read_crop(folders[0], photo)
             read_mask(folders[1], photo)
         except FormatError as error:
+            if is_machine_fault(error):
+                raise
             _leave_out(photos, row, ERROR, error.sentence)
         else:
             rows.append(int(row))

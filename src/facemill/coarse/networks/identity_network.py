@@ -187,7 +187,7 @@ def convert_identity_network(source: str | Path, target: str | Path) -> None:
     """
     network = identity_from_dlib(read_dlib_network(source), source)
     header = {"format": DLIB_FORMAT, "attribution": ATTRIBUTION}
-    write_weights(target, network.state_dict(), header, half=True)
+    write_weights(target, network.state_dict(), header, half=True, digest=False)
 
 
 def identity_from_dlib(parsed: DlibNetwork, source: str | Path) -> DlibIdentity:
