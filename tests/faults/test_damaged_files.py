@@ -35,7 +35,7 @@ def empty(path: Path) -> None:
 
 @dataclass(frozen=True)
 class Damage:
-    """A file, what happens to it, the rule that reads it next, and the folder that is to be removed with it."""
+    """A file, what happens to it, the rule that reads it next, and the folder that has to go with it."""
 
     file: str
     damage: Callable[[Path], None]
