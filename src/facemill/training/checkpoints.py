@@ -55,18 +55,18 @@ def good_checkpoint(folder: Path) -> str | None:
         except FormatError as error:
             broken.append((name, error))
             continue
-        for lost, reason in broken:
-            logger.warning("%s; going back to %s of step %s", reason.sentence, name, step)
+        for lost, fault in broken:
+            logger.warning("%s; going back to %s of step %s", fault.sentence, name, step)
             (folder / lost).unlink()
         return name
     if broken:
-        name, reason = broken[0]
+        name, first = broken[0]
         raise FormatError(
             f"no checkpoint in {folder} is whole",
             f"{CHECKPOINT}, {BEFORE} or {BEST} as the training wrote it",
-            f"{name}: {reason.found}",
+            f"{name}: {first.found}",
             "put one of them back from a copy, or delete the folder to train from the beginning",
-        ) from reason
+        ) from first
     return None
 
 
