@@ -357,6 +357,11 @@ class Plan(Weights, TrainingSets, FaceSets, SurfaceSets, CaptureSets):
         """GPUs that a rule which can use one asks the scheduler for."""
         return int(self.settings.device.startswith("cuda"))
 
+    @property
+    def photo_memory(self) -> int:
+        """MB of a rule that decodes photos: what one may take, and what the rule needs before the first."""
+        return 1000 + self.settings.limits.memory_mb_per_photo
+
     def stage(self, rule: str) -> dict[str, Any]:
         """The settings of a rule as plain values."""
         section: Any = getattr(self.settings, rule)
