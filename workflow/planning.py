@@ -14,6 +14,7 @@ from typing import Any
 import people_sets
 import yaml
 from capture_sets import CaptureSets
+from cost_estimate import CostEstimate
 from derived_sets import COARSE, DataSet, data_set, folder_of, made_by, plan_derived_set, set_name, set_names
 from face_sets import FaceSets
 from surface_sets import SurfaceSets
@@ -61,7 +62,7 @@ def grown(amount: int) -> Callable[[Any, int], int]:
 
 
 @dataclass(frozen=True)
-class Plan(Weights, TrainingSets, FaceSets, SurfaceSets, CaptureSets):
+class Plan(Weights, TrainingSets, FaceSets, SurfaceSets, CaptureSets, CostEstimate):
     """A run, as the rules see it.
 
     Attributes:

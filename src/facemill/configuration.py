@@ -57,7 +57,7 @@ from facemill.photos.settings import (
 )
 from facemill.report.settings import ReportSettings
 from facemill.runtime.errors import ConfigurationError
-from facemill.runtime.settings import PhotoLimits
+from facemill.runtime.settings import CostSettings, PhotoLimits
 from facemill.synthesis.settings import (
     ContactSheetSettings,
     SynthesisTasks,
@@ -153,6 +153,7 @@ class Configuration(BaseModel):
     evaluate_detail: DetailEvaluationSettings = DetailEvaluationSettings()
     compare_methods: CompareSettings = CompareSettings()
     write_report: ReportSettings = ReportSettings()
+    estimate_costs: CostSettings = CostSettings()
 
 
 def check_configuration(values: Mapping[str, Any]) -> Configuration:

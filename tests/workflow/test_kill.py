@@ -30,8 +30,9 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def tells_times(name: str) -> bool:
-    """Logs, measured times, the page that shows them, and TensorBoard's events, which hold a clock."""
-    return name.startswith(("logs/", "benchmarks/", "report.html")) or "/run/tensorboard/" in name
+    """Logs, measured times, the files that show them, and TensorBoard's events, which hold a clock."""
+    timed = ("logs/", "benchmarks/", "report.html", "plan.csv", "costs.csv")
+    return name.startswith(timed) or "/run/tensorboard/" in name
 
 
 def content(path: Path) -> bytes:
