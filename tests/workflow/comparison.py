@@ -16,12 +16,12 @@ def contents(results: Path) -> dict[str, bytes]:
 
 
 def tells_times(name: str) -> bool:
-    """Logs, measured times, the page that shows them, and TensorBoard's events, which hold a clock.
+    """Logs, measured times, the files that show them, and TensorBoard's events, which hold a clock.
 
     Locks name processes.
     """
     return (
-        name.startswith(("logs/", "benchmarks/", "report.html"))
+        name.startswith(("logs/", "benchmarks/", "report.html", "plan.csv", "costs.csv"))
         or "/run/tensorboard/" in name
         or name.endswith(LOCK)
     )
