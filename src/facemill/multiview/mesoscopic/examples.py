@@ -24,8 +24,8 @@ from facemill.multiview.mesoscopic.facescape_maps import (
 )
 from facemill.multiview.mesoscopic.finer_grid import enlarged, nearest_filled, repeated
 from facemill.multiview.mesoscopic.spec import INPUT_CHANNELS
-from facemill.multiview.mesoscopic.texture_inputs import TextureMaps, texture_maps
-from facemill.multiview.mesoscopic.zones import face_areas
+from facemill.multiview.mesoscopic.texture_inputs import TextureMaps, fine_relief, texture_maps
+from facemill.multiview.mesoscopic.zones import face_areas, texel_sides
 from facemill.multiview.texel_grid import TexelGrid
 from facemill.multiview.uv_maps import signed_distances
 from facemill.runtime.errors import FormatError
@@ -37,7 +37,7 @@ BAND = 5.0  # mm from the regularised surface within which the scan is looked fo
 RELIEF, ZONE = INPUT_CHANNELS, INPUT_CHANNELS + 1
 METRIC = slice(INPUT_CHANNELS + 2, INPUT_CHANNELS + 5)
 CHANNELS = INPUT_CHANNELS + 5
-VERSION = "3"
+VERSION = "4"
 
 logger = logging.getLogger(__name__)
 
@@ -85,8 +85,9 @@ class OpenedCapture:
     def example(self) -> NDArray[np.float16]:
         """(19, H, W): see `RELIEF`, `ZONE`, `METRIC`."""
         relief = self.truth - self.maps.surface
-        relief = np.where(np.abs(relief) <= MOST_RELIEF, relief, np.nan)
-        relief[~self.maps.known] = np.nan
+        known = self.maps.known & (np.abs(relief) <= MOST_RELIEF)
+        fine = fine_relief(np.where(known, relief, 0.0), known, texel_sides(self.maps.grid))
+        relief = np.where(known, fine, np.nan)
         stacked = np.concatenate([self.maps.inputs, relief[None], self.maps.zone[None], self.maps.metric])
         return stacked.astype(np.float16)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
 from facemill.multiview.mesoscopic.compact_network import CompactNetwork
-from facemill.multiview.mesoscopic.texture_inputs import TextureMaps
+from facemill.multiview.mesoscopic.texture_inputs import TextureMaps, fine_relief
 from facemill.multiview.mesoscopic.zones import texel_sides
 
 SEEN_FADE = 2.0  # mm from texels that no photo shows over which relief grows
@@ -31,7 +31,7 @@ class Relief:
 def predict_relief(
     network: CompactNetwork, maps: TextureMaps, tile: int, overlap: int, certainty: float = 0.0
 ) -> Relief:
-    """The relief of a capture.
+    """The relief of a capture: what the network finds, less its mean around (`fine_relief`).
 
     Args:
         network: in evaluation mode.
@@ -49,7 +49,8 @@ def predict_relief(
     share = maps.zone * _smooth_step(support)
     if certainty > 0:
         share = share * _smooth_step(confidence / certainty)
-    return Relief((output[0] * share).astype(np.float32), confidence)
+    found = fine_relief(output[0] * share, maps.grid.mask, texel_sides(maps.grid)) * share
+    return Relief(found.astype(np.float32), confidence)
 
 
 def support_of(maps: TextureMaps) -> NDArray[np.float32]:

@@ -25,6 +25,7 @@ from facemill.runtime.errors import FormatError
 CONTRAST_BLUR = 2.5  # mm, standard deviation of the mean that colours are compared with
 BUMP_BLUR = 4.0  # mm, of the mean that the surface is compared with
 NORMAL_BLUR = 1.0  # mm, of the normals that the network reads
+RELIEF_BLUR = 1.5  # mm, of the mean that relief is compared with: what is coarser is left to matching
 MOST_CONTRAST = 0.5
 DARKEST = 0.02
 
@@ -129,6 +130,11 @@ def masked_blur(
     total = gaussian_filter(np.where(mask, values, 0.0).astype(np.float64), spread)
     weight = gaussian_filter(mask.astype(np.float64), spread)
     return np.asarray(np.divide(total, weight, out=np.zeros_like(total), where=weight > 1e-4))
+
+
+def fine_relief(values: NDArray, mask: NDArray[np.bool_], sides: tuple[float, float]) -> NDArray[np.float64]:
+    """(H, W) mm less their mean around, a Gaussian of 1.5 mm over the mask; 0 beside it."""
+    return np.where(mask, values - masked_blur(values, mask, RELIEF_BLUR, sides), 0.0)
 
 
 def smooth_normals(grid: TexelGrid, displacement: NDArray) -> NDArray[np.float64]:
