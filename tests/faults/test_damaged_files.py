@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from pyarrow import parquet
 
 from faults.scenes import MADE, TRAINING, take_away
 from workflow.comparison import check_equal
@@ -19,9 +20,14 @@ OUTPUTS = ("network.safetensors", "metrics.csv", "faces.png", "summary.json")
 
 
 def flip(path: Path) -> None:
-    """Alter one bit in the middle."""
+    """Alter one bit in the middle; of a table, in the middle of its largest column."""
     stored = bytearray(path.read_bytes())
-    stored[len(stored) // 2] ^= 0x10
+    place = len(stored) // 2
+    if path.suffix == ".parquet":
+        group = parquet.read_metadata(path).row_group(0)
+        largest = max(map(group.column, range(group.num_columns)), key=lambda c: c.total_compressed_size)
+        place = largest.data_page_offset + largest.total_compressed_size // 2
+    stored[place] ^= 0x10
     path.write_bytes(stored)
 
 
