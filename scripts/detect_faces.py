@@ -2,15 +2,18 @@
 
 input: table (index_photos)
 output: table
-params: folder (of the photos), settings
+params: folder (of the photos), settings, limits (of one photo)
 """
 
 from facemill.photos.detection import detect_faces
 from facemill.photos.settings import DetectSettings
 from facemill.runtime.logs import log_to
+from facemill.runtime.settings import PhotoLimits
 from facemill.runtime.tables import read_table, write_table
 
 log_to(snakemake.log[0])
 settings = DetectSettings(**snakemake.params.settings)
-table = detect_faces(read_table(snakemake.input.table), snakemake.params.folder, settings)
+limits = PhotoLimits(**snakemake.params.limits)
+faces = read_table(snakemake.input.table)
+table = detect_faces(faces, snakemake.params.folder, settings, limits=limits)
 write_table(snakemake.output.table, table)

@@ -14,6 +14,7 @@ from typing import Any
 import people_sets
 import yaml
 from capture_sets import CaptureSets
+from cost_estimate import CostEstimate
 from derived_sets import COARSE, DataSet, data_set, folder_of, made_by, plan_derived_set, set_name, set_names
 from face_sets import FaceSets
 from surface_sets import SurfaceSets
@@ -61,7 +62,7 @@ def grown(amount: int) -> Callable[[Any, int], int]:
 
 
 @dataclass(frozen=True)
-class Plan(Weights, TrainingSets, FaceSets, SurfaceSets, CaptureSets):
+class Plan(Weights, TrainingSets, FaceSets, SurfaceSets, CaptureSets, CostEstimate):
     """A run, as the rules see it.
 
     Attributes:
@@ -356,6 +357,11 @@ class Plan(Weights, TrainingSets, FaceSets, SurfaceSets, CaptureSets):
     def gpus(self) -> int:
         """GPUs that a rule which can use one asks the scheduler for."""
         return int(self.settings.device.startswith("cuda"))
+
+    @property
+    def photo_memory(self) -> int:
+        """MB of a rule that decodes photos: what one may take, and what the rule needs before the first."""
+        return 1000 + self.settings.limits.memory_mb_per_photo
 
     def stage(self, rule: str) -> dict[str, Any]:
         """The settings of a rule as plain values."""

@@ -57,6 +57,7 @@ from facemill.photos.settings import (
 )
 from facemill.report.settings import ReportSettings
 from facemill.runtime.errors import ConfigurationError
+from facemill.runtime.settings import CostSettings, PhotoLimits
 from facemill.synthesis.settings import (
     ContactSheetSettings,
     SynthesisTasks,
@@ -99,6 +100,7 @@ class Configuration(BaseModel):
     export_limit: int = Field(
         1000, ge=0, description="photo sets of more photos get folders per photo only when asked for by name"
     )
+    limits: PhotoLimits = PhotoLimits()
     build_head_model: HeadSettings = HeadSettings()
     convert_bfm09: Bfm09Settings = Bfm09Settings()
     convert_ict_facekit: IctFaceKitSettings = IctFaceKitSettings()
@@ -151,6 +153,7 @@ class Configuration(BaseModel):
     evaluate_detail: DetailEvaluationSettings = DetailEvaluationSettings()
     compare_methods: CompareSettings = CompareSettings()
     write_report: ReportSettings = ReportSettings()
+    estimate_costs: CostSettings = CostSettings()
 
 
 def check_configuration(values: Mapping[str, Any]) -> Configuration:

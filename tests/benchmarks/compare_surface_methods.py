@@ -33,8 +33,7 @@ from facemill.multiview.matching.levels import filled, median_filtered
 from facemill.multiview.matching.match import match_views
 from facemill.multiview.matching.settings import MatchSurfaceSettings
 from facemill.multiview.matching.visibility import surroundings_of
-from facemill.multiview.regularization.bending import TexelBending
-from facemill.multiview.regularization.robust_surface import robust_surface
+from facemill.multiview.regularization.classical import classical_surface
 from facemill.multiview.regularization.settings import SurfaceSettings
 from facemill.multiview.texel_grid import TexelGrid
 from facemill.multiview.uv_atlas import bare_face
@@ -73,11 +72,7 @@ def unregularized(grid: TexelGrid, surface: SurfaceMap) -> np.ndarray:
 
 def regularized(grid: TexelGrid, surface: SurfaceMap) -> np.ndarray:
     """The classical regularisation of `regularize_surface`."""
-    bending = TexelBending(grid.position, grid.normal, grid.mask)
-    found = robust_surface(
-        bending, surface.displacement, surface.confidence, grid.deviation, SurfaceSettings()
-    )
-    return found.displacement
+    return classical_surface(grid, surface.displacement, surface.confidence, SurfaceSettings()).displacement
 
 
 def surfaces_of(folder: Path, name: str, opened: MappedCapture, model) -> tuple[list[StageSurface], dict]:

@@ -20,9 +20,8 @@ from PIL import Image
 from facemill.formats.surface_maps import MappedSurface, read_surface_map
 from facemill.models.files import load_model
 from facemill.multiview.capture_files import CaptureFiles
-from facemill.multiview.regularization.bending import TexelBending
+from facemill.multiview.regularization.classical import classical_surface
 from facemill.multiview.regularization.combined_matches import combine_matches
-from facemill.multiview.regularization.robust_surface import robust_surface
 from facemill.multiview.regularization.settings import RegularizeSurfaceSettings
 from facemill.multiview.texel_grid import TexelGrid
 
@@ -57,10 +56,7 @@ def main() -> None:
         classical = read_surface_map(place / "match_surface/matches.npz")
         matches = combine_matches({"implicit": NONE, "classical": classical}, settings)
         began = time.process_time()
-        bending = TexelBending(grid.position, grid.normal, grid.mask)
-        found = robust_surface(
-            bending, matches.displacement, matches.confidence, grid.deviation, settings.surface
-        )
+        found = classical_surface(grid, matches.displacement, matches.confidence, settings.surface)
         seconds = time.process_time() - began
         maps = {"base": 0 * grid.truth, "matched": matches.displacement, "regularised": found.displacement}
         for stage, values in maps.items():

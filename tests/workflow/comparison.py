@@ -1,5 +1,6 @@
 """What the results of two runs say, but for times."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -15,19 +16,21 @@ def contents(results: Path) -> dict[str, bytes]:
 
 
 def tells_times(name: str) -> bool:
-    """Logs, measured times, the page that shows them, and TensorBoard's events, which hold a clock.
+    """Logs, measured times, the files that show them, and TensorBoard's events, which hold a clock.
 
     Locks name processes.
     """
     return (
-        name.startswith(("logs/", "benchmarks/", "report.html"))
+        name.startswith(("logs/", "benchmarks/", "report.html", "plan.csv", "costs.csv"))
         or "/run/tensorboard/" in name
         or name.endswith(LOCK)
     )
 
 
 def content(path: Path) -> bytes:
-    """The bytes of a file; of the journal of a training without its speed."""
+    """The bytes of a file; of the journal of a training without its speed, of a result without its costs."""
+    if path.name == "result.json":
+        return json.dumps(json.loads(path.read_text()) | {"costs": None}).encode()
     if path.name != "metrics.csv":
         return path.read_bytes()
     table = pd.read_csv(path, dtype=str, keep_default_na=False)

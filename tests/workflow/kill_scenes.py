@@ -213,10 +213,11 @@ MODELS = Scene(
         f"{RESULTS}/convert_ict_facekit/model.npz",
         f"{RESULTS}/convert_facescape/model.npz",
         f"{RESULTS}/convert_identity_network/identity.safetensors",
+        f"{RESULTS}/plan.csv",
     ),
     kills=(
         *("build_head_model", "convert_bfm09", "convert_ict_facekit", "convert_facescape"),
-        "convert_identity_network",
+        *("convert_identity_network", "estimate_costs"),
     ),
 )  # fmt: skip
 

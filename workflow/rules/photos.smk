@@ -20,6 +20,7 @@ rule index_photos:
     params:
         folder=lambda wildcards: plan.folder(wildcards.set),
         settings=plan.stage("index_photos"),
+        limits=plan.stage("limits"),
         code=plan.code("index_photos"),
     message:
         "index photos of {wildcards.set}, shard {wildcards.shard}"
@@ -40,11 +41,12 @@ rule detect_faces:
         "../../envs/detect_faces.yaml"
     threads: 1
     resources:
-        mem_mb=grown(3000),
+        mem_mb=grown(plan.photo_memory),
         runtime=grown(60),
     params:
         folder=lambda wildcards: plan.folder(wildcards.set),
         settings=plan.stage("detect_faces"),
+        limits=plan.stage("limits"),
         code=plan.code("detect_faces"),
     message:
         "detect faces of {wildcards.set}, shard {wildcards.shard}"
@@ -66,11 +68,12 @@ rule align_faces:
         "../../envs/align_faces.yaml"
     threads: 1
     resources:
-        mem_mb=grown(3000),
+        mem_mb=grown(plan.photo_memory),
         runtime=grown(60),
     params:
         folder=lambda wildcards: plan.folder(wildcards.set),
         settings=plan.stage("align_faces"),
+        limits=plan.stage("limits"),
         code=plan.code("align_faces"),
     message:
         "align faces of {wildcards.set}, shard {wildcards.shard}"
@@ -96,6 +99,7 @@ rule detect_landmarks:
         runtime=grown(60),
     params:
         settings=plan.stage("detect_landmarks"),
+        limits=plan.stage("limits"),
         code=plan.code("detect_landmarks"),
     message:
         "detect landmarks of {wildcards.set}, shard {wildcards.shard}"
@@ -122,6 +126,7 @@ rule segment_skin:
         runtime=grown(30),
     params:
         settings=plan.stage("segment_skin"),
+        limits=plan.stage("limits"),
         code=plan.code("segment_skin"),
     message:
         "segment skin of {wildcards.set}, shard {wildcards.shard}"

@@ -90,3 +90,33 @@ rule record_provenance:
         "record what the run {RESULTS} is made of"
     script:
         "../../scripts/record_provenance.py"
+
+
+# The bill, before anything has run or while it runs; asked for by name. Its parameters are the jobs of the run,
+# so that it is made again when some of them are done.
+rule estimate_costs:
+    input:
+        costs=plan.measured_costs,
+    output:
+        plan=f"{RESULTS}/plan.csv",
+        costs=f"{RESULTS}/costs.csv",
+    log:
+        f"{RESULTS}/logs/estimate_costs.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/estimate_costs.tsv"
+    localrule: True
+    conda:
+        "../../envs/estimate_costs.yaml"
+    threads: 1
+    resources:
+        mem_mb=grown(2000),
+        runtime=grown(60),
+    params:
+        results=RESULTS,
+        jobs=lambda wildcards: plan.planned_jobs(workflow.rules),
+        outputs=lambda wildcards: plan.outputs_of(workflow.rules),
+        code=plan.code("estimate_costs"),
+    message:
+        "estimate what the run {RESULTS} costs"
+    script:
+        "../../scripts/estimate_costs.py"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -30,7 +29,7 @@ from facemill.faces.photo_source import PhotoSource
 from facemill.models.coefficients import Coefficients
 from facemill.models.morphable import MorphableModel
 from facemill.runtime.errors import PhotoError
-from facemill.runtime.files import save_arrays
+from facemill.runtime.files import save_arrays, scratch_folder
 from facemill.runtime.tables import OK, map_photos
 
 COLUMNS = ("detail_rms", "detail_confidence", "detail_share")
@@ -96,7 +95,7 @@ def reconstruct_detail(
     atlas = prepare_detail_atlas(model.topology, network.spec.size)
     check_window(settings.network, network.spec, atlas.size, atlas.window)
     faces = read_coarse(table, arrays, model)
-    with tempfile.TemporaryDirectory(dir=Path(output).parent) as scratch, _Found(Path(scratch)) as found:
+    with scratch_folder(Path(output).parent) as scratch, _Found(scratch) as found:
         reader = _Reader(
             faces,
             model.to(device),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import sys
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -147,12 +148,15 @@ def read_pickled(path: str | Path) -> dict[str, Any]:
 def write_pickled(path: str | Path, content: Mapping[str, Any]) -> None:
     """Write a `.pth` checkpoint, atomically: a disk that fills leaves the previous file as it was.
 
+    Equal content gives equal bytes: torch would write the file's (temporary) name into it, and pickle writes
+    a text again where an equal one is another object, as after reading a checkpoint.
+
     Raises:
         StorageError: the disk is full, is read-only or forbids writing.
     """
     try:
-        with atomic_path(path) as partial:
-            torch.save(dict(content), partial)
+        with atomic_path(path) as partial, partial.open("wb") as file:
+            torch.save(_interned(content), file)
     except RuntimeError as error:
         if _WRITER_FAILED not in str(error):
             raise
@@ -162,3 +166,14 @@ def write_pickled(path: str | Path, content: Mapping[str, Any]) -> None:
             str(error).splitlines()[0],
             "see what the disk and its quota have left, then start the same command again",
         ) from error
+
+
+def _interned(value: Any) -> Any:
+    """The same containers with one object for equal texts."""
+    if isinstance(value, str):
+        return sys.intern(value)
+    if isinstance(value, Mapping):
+        return {_interned(key): _interned(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_interned(item) for item in value)
+    return value

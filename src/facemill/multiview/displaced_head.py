@@ -23,6 +23,7 @@ from facemill.formats.surface_maps import SurfaceMap
 from facemill.geometry.mesh import Mesh, VertexNormals
 from facemill.models.topology import Topology
 from facemill.multiview.fine_mesh import FineMesh
+from facemill.multiview.rounding import rounding_map
 from facemill.multiview.texel_grid import TexelGrid, window_slices
 from facemill.multiview.uv_atlas import bare_face
 from facemill.rendering.texture import UvRaster, sample_texture
@@ -88,7 +89,8 @@ def displaced_head(
         raster: of the model's atlas, T x T texels.
         vertices: (V, 3) of the base mesh, head frame, mm.
         surface: displacement of the face, at any resolution, NaN = unknown; None: the base mesh as it is.
-        grid: whose normals the displacement is along; None: those of the base mesh.
+        grid: whose normals the displacement is along; None: those of the base mesh. A map of its
+            resolution is read less its rounding, so that edges of the base mesh do not show.
     Raises:
         ValueError: no texel of `surface` is finite.
     """
@@ -104,8 +106,11 @@ def displaced_head(
     whole_share = _share(face, position)
     if surface is not None:
         part = window_slices(scaled_window(surface.window, size / surface.size))
-        found = resampled(_filled(surface.displacement), surface.size, surface.window, size, part)
         share = whole_share[part]
+        rounded = surface.displacement
+        if grid is not None and grid.size == surface.size:
+            rounded = rounded - grid.rounding
+        found = resampled(_filled(rounded), surface.size, surface.window, size, part)
         if grid is not None:
             smooth = np.stack(
                 [
@@ -122,6 +127,9 @@ def displaced_head(
                 axis=-1,
             )
             normal[part] += share[..., None] * (smooth - normal[part])
+            if grid.size == surface.size:
+                along = _unit(normal[part])
+                found += rounding_map(raster.part(*part), topology, points.numpy(), position[part], along)
         whole = np.zeros((size, size))
         whole[part] = found
         coarse = _vertex_displacement(topology, points.numpy(), of_vertices.numpy(), whole, bare.numpy())

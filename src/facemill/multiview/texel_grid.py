@@ -17,7 +17,7 @@ from facemill.runtime.files import load_arrays
 
 MULTIPLE = 8  # sides of the window: networks halve them three times
 MARGIN = 4  # texels around the face
-_ARRAYS = ("position", "normal", "mask", "face", "deviation", "visibility", "view")
+_ARRAYS = ("position", "normal", "mask", "face", "deviation", "rounding", "visibility", "view")
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class TexelGrid:
     position, normal: (H, W, 3) float64, the normals of unit length. mask: (H, W), texels of the bare face,
         which are matched; filled: (H, W), texels where position and normal mean something.
     deviation: (H, W) float32 mm, what the fit expects to be off.
+    rounding: (H, W) float32 mm along the normal from the texel to a smooth surface through the vertices of
+        the base mesh, which itself has an edge wherever two triangles meet.
     visibility: (H, W, V) float32, cosine between normal and direction to each view, 0 where it sees nothing.
     views: names of the V views, in the order of the capture's used views.
     truth: (H, W) float32 mm to a scan along the normal, NaN where it is not met; None without a scan.
@@ -41,6 +43,7 @@ class TexelGrid:
     mask: NDArray[np.bool_]
     filled: NDArray[np.bool_]
     deviation: NDArray[np.float32]
+    rounding: NDArray[np.float32]
     visibility: NDArray[np.float32]
     views: tuple[str, ...]
     truth: NDArray[np.float32] | None
@@ -114,6 +117,7 @@ def grid_of_maps(arrays: dict[str, NDArray], mesh: BaseMesh, name: str | Path) -
         face[part],
         filled,
         arrays["deviation"][part].astype(np.float32),
+        arrays["rounding"][part].astype(np.float32),
         (arrays["visibility"][part] / 255).astype(np.float32),
         tuple(str(view) for view in arrays["view"]),
         truth,

@@ -16,6 +16,7 @@ from facemill.geometry.rays import RaySurface
 from facemill.models.topology import Topology
 from facemill.multiview.fitted_capture import CaptureScan, FittedViews
 from facemill.multiview.map_settings import UvMapSettings
+from facemill.multiview.rounding import rounding_map
 from facemill.multiview.uv_atlas import UvAtlas, prepare_uv_atlas
 from facemill.rendering.texture import view_texels
 from facemill.runtime.files import save_arrays
@@ -40,6 +41,7 @@ class UvMaps:
 
     position: (S, S, 3) world. normal: (S, S, 3) unit, world. mask: (S, S) bool, the texel shows the surface.
     face: (S, S) bool, and the bare face there. deviation: (S, S) float32 mm, of the fit.
+    rounding: (S, S) float32 mm along the normal from the position to a smooth surface through the vertices.
     visibility: (S, S, N) uint8, 255 times the cosine between normal and direction to each view, 0 where
         something is in front or the view ends. view: (N,) names.
     displacement: (S, S) float32, signed mm along the normal to the scan, NaN where it is not met; or None.
@@ -52,6 +54,7 @@ class UvMaps:
     mask: NDArray[np.bool_]
     face: NDArray[np.bool_]
     deviation: NDArray[np.float32]
+    rounding: NDArray[np.float32]
     visibility: NDArray[np.uint8]
     view: tuple[str, ...]
     displacement: NDArray[np.float32] | None
@@ -60,7 +63,7 @@ class UvMaps:
         """What `uv_maps.npz` holds."""
         found: dict[str, NDArray] = {
             name: getattr(self, name)
-            for name in ("position", "normal", "mask", "face", "deviation", "visibility")
+            for name in ("position", "normal", "mask", "face", "deviation", "rounding", "visibility")
         }
         found["view"] = np.array(self.view, dtype=str)
         return found if self.displacement is None else found | {"displacement": self.displacement}
@@ -78,17 +81,19 @@ def build_uv_maps(
     mesh, head = fitted.fitted, fitted.head
     normals = normal_map(atlas, head, settings.normal_blur)
     position = atlas.position_map(mesh.vertices)
+    in_head = mesh.in_head(position.reshape(-1, 3)).reshape(position.shape)
     _log_reading(fitted.name, atlas, position / mesh.scale, mesh.vertices / mesh.scale)
     displacement = None
     surface = fitted.in_head(scan)
     if surface is not None:
-        displacement = displacement_map(atlas, head, normals, surface, settings.band)
+        displacement = displacement_map(atlas, in_head, normals, surface, settings.band)
     return UvMaps(
         position,
         (normals @ mesh.rotation.T).astype(np.float32),
         atlas.mask,
         atlas.face,
         atlas.mapped(mesh.deviation[:, None])[..., 0].astype(np.float32),
+        rounding_map(atlas.raster, topology, head, in_head, normals),
         visibility_maps(atlas, fitted),
         tuple(view.name for view in fitted.capture.used),
         displacement,
@@ -131,19 +136,19 @@ def visibility_maps(atlas: UvAtlas, fitted: FittedViews) -> NDArray[np.uint8]:
 
 
 def displacement_map(
-    atlas: UvAtlas, vertices: NDArray, normals: NDArray, scan: Mesh, band: float
+    atlas: UvAtlas, position: NDArray, normals: NDArray, scan: Mesh, band: float
 ) -> NDArray[np.float32]:
-    """(S, S) signed millimetres from the skin to a scan along the normals; NaN where it is not met.
+    """(S, S) signed millimetres from texels to a scan along the normals; NaN where it is not met.
 
     Args:
-        vertices: (V, 3), and scan: one frame, millimetres. normals: (S, S, 3).
+        position, normals: (S, S, 3), and scan: one frame, millimetres.
     """
     regions = atlas.topology.regions
     inner = torch.stack([regions[name] for name in INNER_REGIONS]).any(dim=0)
     outside = ~inner[atlas.topology.triangles].any(dim=1).numpy()
     inside = atlas.mask & outside[atlas.raster.triangle_ids.numpy()] & (np.abs(normals).sum(axis=-1) > 0)
     found = np.full(atlas.mask.shape, np.nan, dtype=np.float32)
-    found[inside] = signed_distances(atlas.mapped(vertices)[inside], normals[inside], scan, band)
+    found[inside] = signed_distances(position[inside], normals[inside], scan, band)
     return found
 
 

@@ -18,6 +18,7 @@ from facemill.photos.plan import name_of_text
 from facemill.photos.reading import read_photo
 from facemill.photos.settings import AlignSettings
 from facemill.runtime.errors import PhotoError
+from facemill.runtime.settings import PhotoLimits
 from facemill.runtime.tables import map_photos
 
 COLUMNS = ("photo_from_crop", "crop_scale", "crop_outside")
@@ -90,7 +91,12 @@ def fit_level_alignment(points: np.ndarray, size: int) -> Similarity:
 
 
 def align_faces(
-    table: pd.DataFrame, folder: str | Path, crops: str | Path, settings: AlignSettings, strict: bool = False
+    table: pd.DataFrame,
+    folder: str | Path,
+    crops: str | Path,
+    settings: AlignSettings,
+    strict: bool = False,
+    limits: PhotoLimits | None = None,
 ) -> pd.DataFrame:
     """Cut the crop of each `ok` row and write it as PNG.
 
@@ -100,6 +106,7 @@ def align_faces(
         crops: folder, which exists, for `<photo>.png` (size x size RGB; outside the photo black, with
             MGCNet's template the nearest pixel of the photo).
         strict: let unforeseen exceptions through.
+        limits: of one photo; see `map_photos`.
     Returns:
         `table` with `photo_from_crop` (9, row-major: takes homogeneous crop pixels to pixels of the whole
         upright photo, exactly), `crop_scale` (crop pixels per photo pixel) and `crop_outside` (share of the
@@ -107,7 +114,7 @@ def align_faces(
         `unreadable`, `bad_detections`.
     """
     cut = partial(_cut_crop, folder=Path(folder), crops=Path(crops), settings=settings)
-    result = map_photos(table, cut, COLUMNS, strict=strict)
+    result = map_photos(table, cut, COLUMNS, strict, limits)
     return result.astype({"crop_scale": "float64", "crop_outside": "float64"})
 
 

@@ -1,6 +1,6 @@
 """Where the faces are: box and five points for each photo."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,21 @@ from facemill.photos.plan import name_of_text
 from facemill.photos.reading import Photo, read_photo
 from facemill.photos.settings import DetectSettings
 from facemill.runtime.errors import FormatError, PhotoError
+from facemill.runtime.settings import PhotoLimits
 from facemill.runtime.tables import map_photos
 
 COLUMNS = ("face_count", "score", "box", "points5", "points_source")
+_FURTHER = "further_faces"  # of each photo, until they are rows
 BOX_SUFFIX = ".npy"
 LEAST_OVERLAP = 0.2  # detectors frame faces differently: a share of 0.2 is still the same face
 
 
 def detect_faces(
-    table: pd.DataFrame, folder: str | Path, settings: DetectSettings, strict: bool = False
+    table: pd.DataFrame,
+    folder: str | Path,
+    settings: DetectSettings,
+    strict: bool = False,
+    limits: PhotoLimits | None = None,
 ) -> pd.DataFrame:
     """Find the face, or all faces, of each `ok` row.
 
@@ -38,6 +44,7 @@ def detect_faces(
         table: of `index_photos`.
         folder: the photo folder.
         strict: let unforeseen exceptions through.
+        limits: of one photo; see `map_photos`.
     Returns:
         `table` with `face_count` (1 where the user gave points), `score` (NaN where the user gave points),
         `box` (left, top, right, bottom), `points5` (x, y of the five points in turn), `points_source`
@@ -46,16 +53,16 @@ def detect_faces(
         Statuses: `unreadable`, `no_face`, `bad_detections`, `too_small`.
     """
     search = FaceSearch(settings)
-    faces_of: dict[str, list[Face]] = {}
 
     def detect(row: Mapping[str, Any]) -> dict[str, Any]:
-        faces = _faces_of_row(row, Path(folder), search, settings)
-        faces_of[row["photo"]] = faces
-        return _columns(faces[0], len(faces))
+        first, *further = _faces_of_row(row, Path(folder), search, settings)
+        count = 1 + len(further)
+        return {**_columns(first, count), _FURTHER: [_columns(face, count) for face in further]}
 
-    found = map_photos(table, detect, COLUMNS, strict=strict)
+    found = map_photos(table, detect, (*COLUMNS, _FURTHER), strict, limits)
+    further = found.pop(_FURTHER)
     if settings.faces == "all":
-        found = _with_further_faces(found, faces_of, settings)
+        found = _with_further_faces(found, further)
     found = found.astype({"face_count": "Int64", "score": "float64"})
     return _refuse_small(found, settings)
 
@@ -146,17 +153,14 @@ def _columns(face: Face, count: int) -> dict[str, Any]:
     }
 
 
-def _with_further_faces(
-    table: pd.DataFrame, faces_of: Mapping[str, list[Face]], settings: DetectSettings
-) -> pd.DataFrame:
+def _with_further_faces(table: pd.DataFrame, further: Iterable[list[dict[str, Any]] | None]) -> pd.DataFrame:
     """A row for each face after the first, below that of the photo."""
     rows: list[dict[str, Any]] = []
-    for record in table.to_dict("records"):
+    for record, faces in zip(table.to_dict("records"), further, strict=True):
         row = {str(name): value for name, value in record.items()}
         rows.append(row)
-        faces = faces_of.get(row["photo"], [])
-        for number, face in enumerate(faces[1:], start=2):
-            rows.append({**row, "photo": f"{row['photo']}_face{number}", **_columns(face, len(faces))})
+        for number, face in enumerate(faces or (), start=2):
+            rows.append({**row, "photo": f"{row['photo']}_face{number}", **face})
     return pd.DataFrame(rows, columns=table.columns).astype(table.dtypes)
 
 

@@ -10,6 +10,7 @@ from facemill.photos.plan import name_of_text, read_manifest
 from facemill.photos.reading import read_header
 from facemill.photos.settings import IndexSettings
 from facemill.runtime.errors import PhotoError
+from facemill.runtime.settings import PhotoLimits
 from facemill.runtime.tables import OK, map_photos
 
 PLANNED_COLUMNS = [
@@ -27,7 +28,9 @@ COLUMNS = ("width", "height", "format", "bytes")
 NO_PHOTO = "no_photo"
 
 
-def index_photos(manifest: str | Path, folder: str | Path, settings: IndexSettings) -> pd.DataFrame:
+def index_photos(
+    manifest: str | Path, folder: str | Path, settings: IndexSettings, limits: PhotoLimits | None = None
+) -> pd.DataFrame:
     """One row per entry of a shard's manifest: the first table of the photo stages.
 
     Only headers are read; damage further inside appears when `detect_faces` decodes the photo.
@@ -35,6 +38,7 @@ def index_photos(manifest: str | Path, folder: str | Path, settings: IndexSettin
     Args:
         manifest: file that `facemill.photos.plan.plan_photo_set` wrote.
         folder: the photo folder; it is not listed.
+        limits: of one photo; see `map_photos`.
     Returns:
         columns `photo`, `file`, `status`, `reason`, `shard`, `points_file` (the user's points;
         empty when there are none), `version` (changes with the photo or its points), `person`, `sitting`
@@ -59,7 +63,8 @@ def index_photos(manifest: str | Path, folder: str | Path, settings: IndexSettin
         for photo in photos
     ]
     table = pd.DataFrame(rows, columns=PLANNED_COLUMNS)
-    table = map_photos(table, partial(_measure, folder=Path(folder), settings=settings), COLUMNS)
+    measure = partial(_measure, folder=Path(folder), settings=settings)
+    table = map_photos(table, measure, COLUMNS, limits=limits)
     return table.astype({"width": "Int64", "height": "Int64", "bytes": "Int64"})
 
 

@@ -16,6 +16,7 @@ from facemill.photos.five_points import eye_distance, face_box
 from facemill.photos.pictures import picture_path, read_picture
 from facemill.photos.settings import LandmarkSettings
 from facemill.runtime.errors import ConfigurationError, PhotoError
+from facemill.runtime.settings import PhotoLimits
 from facemill.runtime.tables import map_photos
 
 # iBUG-68 of a mirrored face: which landmark takes the place of which.
@@ -93,7 +94,11 @@ DETECTORS: dict[str, Callable[[LandmarkSettings], LandmarkDetector]] = {"dlib68"
 
 
 def detect_landmarks(
-    table: pd.DataFrame, crops: str | Path, settings: LandmarkSettings, strict: bool = False
+    table: pd.DataFrame,
+    crops: str | Path,
+    settings: LandmarkSettings,
+    strict: bool = False,
+    limits: PhotoLimits | None = None,
 ) -> pd.DataFrame:
     """Add 68 landmarks to each `ok` row.
 
@@ -101,6 +106,7 @@ def detect_landmarks(
         table: of `align_faces`.
         crops: folder of the shard's crops, `<photo>.png`.
         strict: let unforeseen exceptions through.
+        limits: of one photo; see `map_photos`.
     Returns:
         `table` with `landmarks68` (136: x, y of each landmark in turn, crop pixels, y down, iBUG order) and
         `landmark_score`. Status `low_confidence` where the score is below `settings.min_score`.
@@ -116,7 +122,7 @@ def detect_landmarks(
         )
     detector = DETECTORS[settings.detector](settings)
     landmarks_of_row = partial(_landmarks_of_row, crops=Path(crops), detector=detector, settings=settings)
-    result = map_photos(table, landmarks_of_row, ["landmarks68", "landmark_score"], strict=strict)
+    result = map_photos(table, landmarks_of_row, ["landmarks68", "landmark_score"], strict, limits)
     return result.astype({"landmark_score": "float64"})
 
 

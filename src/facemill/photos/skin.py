@@ -13,6 +13,7 @@ import pandas as pd
 
 from facemill.photos.pictures import picture_path, read_picture, write_picture
 from facemill.photos.settings import SkinSettings
+from facemill.runtime.settings import PhotoLimits
 from facemill.runtime.tables import map_photos
 
 # RGB 0..255 to Y'CbCr with Y in 16..235 (ITU-R BT.601), as Deep3DFaceReconstruction rounds its factors.
@@ -99,7 +100,11 @@ def _block_posterior(colours: np.ndarray, mixture: SkinMixture, prior: float) ->
 
 
 def segment_skin(
-    table: pd.DataFrame, crops: str | Path, masks: str | Path, settings: SkinSettings
+    table: pd.DataFrame,
+    crops: str | Path,
+    masks: str | Path,
+    settings: SkinSettings,
+    limits: PhotoLimits | None = None,
 ) -> pd.DataFrame:
     """Write the skin mask of each `ok` row's crop: 8-bit, round(255 x posterior).
 
@@ -107,13 +112,14 @@ def segment_skin(
         table: any table of the photo stages.
         crops: folder of the shard's crops, `<photo>.png`.
         masks: folder, which exists, for `<photo>.png`.
+        limits: of one photo; see `map_photos`.
     Returns:
         `table` with `skin_share`: the share of the crop's pixels that are more likely skin than not.
     """
     mask = partial(
         _mask_skin, crops=Path(crops), masks=Path(masks), mixture=load_skin_mixture(), settings=settings
     )
-    return map_photos(table, mask, ["skin_share"]).astype({"skin_share": "float64"})
+    return map_photos(table, mask, ["skin_share"], limits=limits).astype({"skin_share": "float64"})
 
 
 def _mask_skin(

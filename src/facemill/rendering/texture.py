@@ -74,6 +74,12 @@ class UvRaster:
         """Copy on another device."""
         return UvRaster(self.triangle_ids.to(device), self.barycentrics.to(device), self.mask.to(device))
 
+    def part(self, rows: slice, columns: slice) -> UvRaster:
+        """A window of it."""
+        return UvRaster(
+            self.triangle_ids[rows, columns], self.barycentrics[rows, columns], self.mask[rows, columns]
+        )
+
     def interpolate(self, attributes: Tensor, triangles: Tensor) -> Tensor:
         """Attributes of vertices as a map: (..., V, C) -> (..., H, W, C); 0 where nothing is. Differentiable.
 

@@ -15,11 +15,11 @@ from facemill.report.evaluation_inputs import Evaluations
 from facemill.report.people_inputs import PeopleSetResults
 from facemill.report.surface_inputs import SurfaceResults
 from facemill.report.training_inputs import Training
+from facemill.runtime.benchmarks import read_benchmarks
 from facemill.runtime.errors import FormatError
 from facemill.runtime.tables import OK, read_table
 
 NOTHING_MEASURED = Evaluations()
-_TIMES = {"s": "seconds", "cpu_time": "cpu_seconds", "max_rss": "memory"}
 
 
 @dataclass(frozen=True)
@@ -119,25 +119,9 @@ def read_inputs(
 
 
 def read_times(folder: str | Path) -> pd.DataFrame:
-    """Sum Snakemake's benchmark files per rule; the name of the rule is that of the first folder.
-
-    Values that Snakemake could not measure (`-`, `NA`) count nothing.
-    """
-    rows = []
-    for path in sorted(Path(folder).glob("*/**/*.tsv")):
-        table = pd.read_csv(path, sep="\t", dtype=str)
-        if not {"s", "max_rss"} <= set(table.columns):
-            raise FormatError(
-                f"{path} is no benchmark of Snakemake",
-                "columns s, max_rss, cpu_time",
-                str(list(table)),
-                "remove it",
-            )
-        numbers = table.reindex(columns=list(_TIMES)).apply(pd.to_numeric, errors="coerce").fillna(0.0)
-        rows.append(numbers.rename(columns=_TIMES).assign(rule=path.relative_to(folder).parts[0]))
-    if not rows:
-        return pd.DataFrame(columns=["rule", "jobs", *_TIMES.values()])
-    grouped = pd.concat(rows).groupby("rule", sort=False)
+    """Sums of Snakemake's benchmark files per rule, longest first; see `read_benchmarks`."""
+    jobs = read_benchmarks(folder)
+    grouped = jobs.groupby("rule", sort=False)
     times = grouped[["seconds", "cpu_seconds"]].sum().join(grouped["memory"].max())
     times.insert(0, "jobs", grouped.size())
     return times.sort_values("seconds", ascending=False).reset_index()

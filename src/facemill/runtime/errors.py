@@ -15,6 +15,9 @@ class FacemillError(Exception):
         self.subject, self.expected, self.found, self.remedy = subject, expected, found, remedy
         super().__init__(f"{subject}\n  expected  {expected}\n  found     {found}\n  to do     {remedy}")
 
+    def __reduce__(self) -> tuple[type, tuple[str, str, str, str]]:
+        return type(self), (self.subject, self.expected, self.found, self.remedy)
+
     @property
     def sentence(self) -> str:
         """The four parts in one line, for a row of a table."""

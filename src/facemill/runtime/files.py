@@ -99,6 +99,16 @@ def merged_folder(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def scratch_folder(place: str | Path) -> Iterator[Path]:
+    """Yield a folder in `place` for files that nobody needs later; it goes with the block.
+
+    One that a killed program left is removed by `remove_partials`.
+    """
+    with tempfile.TemporaryDirectory(prefix=PARTIAL, dir=place) as folder:
+        yield Path(folder)
+
+
 def remove_partials(folder: str | Path) -> int:
     """Remove what killed writers left unfinished anywhere below `folder`, which may be missing; their number.
 

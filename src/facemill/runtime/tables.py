@@ -1,7 +1,6 @@
 """Status tables: one row per photo, which ends as a result or as a reason why not."""
 
 import logging
-import traceback
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,12 +8,11 @@ from typing import Any
 import pandas as pd
 from pyarrow import parquet
 
-from facemill.runtime.errors import PhotoError
 from facemill.runtime.files import atomic_path
-from facemill.runtime.storage import MADE_ANEW, DamagedFileError, is_machine_fault
-
-OK = "ok"
-ERROR = "error"
+from facemill.runtime.outcomes import ERROR, OK, Outcome, outcome_of
+from facemill.runtime.settings import PhotoLimits
+from facemill.runtime.storage import MADE_ANEW, DamagedFileError
+from facemill.runtime.watched import CRASHED, watched_outcomes
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +26,7 @@ def map_photos(
     function: Callable[[Mapping[str, Any]], Mapping[str, Any]],
     columns: Iterable[str],
     strict: bool = False,
+    limits: PhotoLimits | None = None,
 ) -> pd.DataFrame:
     """Add the columns that `function` computes for each `ok` row; rows, order and other columns stay.
 
@@ -38,38 +37,49 @@ def map_photos(
         table: with columns `photo`, `status`, `reason`.
         function: takes a row as a mapping, returns the new columns.
         columns: names of the columns that `function` returns, so that an empty shard has them too.
-        strict: let unforeseen exceptions through (tests do).
+        strict: let unforeseen exceptions through (tests do); nothing is limited then.
+        limits: when given, `function` runs in a process of its own (what it changes here is lost); a photo
+            that exceeds them or ends that process ends as `too_slow`, `too_much_memory` or `crashed`
+            (`watched_outcomes`).
     Raises:
-        EveryPhotoFailedError: at least one photo was tried and all of them ended as `error`.
+        EveryPhotoFailedError: at least one photo was tried and all of them ended as `error` or `crashed`.
         StorageError, DamagedFileError: a disk failed, or an earlier stage's file: no photo is to blame.
     """
     columns = list(columns)
-    rows: list[dict[str, Any]] = []
-    tried = failed = 0
-    for record in table.to_dict("records"):
-        row = {str(name): value for name, value in record.items()}
-        new: dict[str, Any] = dict.fromkeys(columns)
-        if row["status"] == OK:
-            tried += 1
-            try:
-                new.update(function(row))
-            except PhotoError as error:
-                row["status"], row["reason"] = error.status, error.reason
-            except Exception as error:  # a photo must not end the shard: it ends as a row
-                if strict or is_machine_fault(error):
-                    raise
-                failed += 1
-                logger.error("%s: %s", row["photo"], traceback.format_exc())
-                row["status"], row["reason"] = ERROR, f"{type(error).__name__}: {error}"
-        rows.append({**row, **new})
-    if tried and failed == tried:
+    rows = [{str(name): value for name, value in record.items()} for record in table.to_dict("records")]
+    tried = [row for row in rows if row["status"] == OK]
+    outcomes: Iterable[Outcome]
+    if limits is None or strict:
+        outcomes = (outcome_of(function, row, strict) for row in tried)
+    else:
+        outcomes = watched_outcomes(function, tried, limits)
+    failed, found = 0, []
+    for row, outcome in zip(tried, outcomes, strict=True):
+        found.append(outcome)
+        if outcome.status in (ERROR, CRASHED):
+            failed += 1
+            logger.error("%s: %s", row["photo"], outcome.trace or outcome.reason)
+    if tried and failed == len(tried):
         raise EveryPhotoFailedError(
-            f"all {failed} photos of the shard failed; last reason: {rows[-1]['reason']}"
+            f"all {failed} photos of the shard failed; last reason: {found[-1].reason}"
         )
-    logger.info("%d photos: %d tried, %d unforeseen errors", len(rows), tried, failed)
-    result = table.copy()  # not a table of `rows`: whole numbers would become floats beside empty ones
-    for name in ["status", "reason", *columns]:
-        result[name] = pd.Series([row[name] for row in rows], index=table.index)
+    logger.info("%d photos: %d tried, %d unforeseen errors", len(rows), len(tried), failed)
+    return _with_outcomes(table, columns, found)
+
+
+def _with_outcomes(table: pd.DataFrame, columns: list[str], found: list[Outcome]) -> pd.DataFrame:
+    """`table` with the outcomes of its `ok` rows."""
+    waiting = iter(found)
+    cells: dict[str, list[Any]] = {name: [] for name in ["status", "reason", *columns]}
+    for status, reason in zip(table["status"], table["reason"], strict=True):
+        outcome = next(waiting) if status == OK else Outcome({}, status, reason)
+        cells["status"].append(outcome.status)
+        cells["reason"].append(reason if outcome.status == OK else outcome.reason)
+        for name in columns:
+            cells[name].append(outcome.columns.get(name))
+    result = table.copy()  # not a table of rows: whole numbers would become floats beside empty ones
+    for name, values in cells.items():
+        result[name] = pd.Series(values, index=table.index)
     return result
 
 

@@ -42,6 +42,7 @@ def plane_grid() -> TexelGrid:
         mask,
         np.ones_like(mask),
         np.ones(mask.shape, dtype=np.float32),
+        np.zeros(mask.shape, dtype=np.float32),
         visibility,
         ("a", "b", "c"),
         None,

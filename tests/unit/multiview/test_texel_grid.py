@@ -32,6 +32,7 @@ def maps():
         "mask": np.ones_like(face),
         "face": face,
         "deviation": np.ones((SIZE, SIZE), dtype=np.float32),
+        "rounding": np.full((SIZE, SIZE), 0.5, dtype=np.float32),
         "visibility": np.full((SIZE, SIZE, 2), 255, dtype=np.uint8),
         "view": np.array(["a", "b"]),
     }
@@ -46,7 +47,7 @@ def test_window_holds_the_face_in_the_head_frame_whatever_the_world():
     assert np.allclose(grid.normal, [0, 0, 1]) and grid.visibility.max() == 1.0 and grid.views == ("a", "b")
     moved = grid.mesh(np.full(grid.mask.shape, 2.0))
     assert np.allclose(moved.vertices[:, 2], 2.0) and len(moved.triangles) == 2 * 19 * 10
-    assert np.array_equal(grid.whole(grid.mask, False), arrays["face"])
+    assert np.array_equal(grid.whole(grid.mask, False), arrays["face"]) and (grid.rounding == 0.5).all()
 
 
 def test_window_at_the_border_stays_inside():

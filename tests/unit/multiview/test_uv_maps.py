@@ -4,14 +4,18 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.ndimage import binary_erosion
 from scipy.spatial import cKDTree
 
 from facemill.geometry.camera import project
+from facemill.geometry.closest_point import closest_points
 from facemill.geometry.mesh import Mesh
 from facemill.models.topology import NOT_BARE_FACE
 from facemill.multiview.fitted_capture import CaptureScan, read_fitted, read_scan
 from facemill.multiview.map_files import make_uv_maps
 from facemill.multiview.map_settings import UvMapSettings
+from facemill.multiview.mesoscopic.finer_grid import finer_grid
+from facemill.multiview.texel_grid import grid_of_maps
 from facemill.multiview.uv_atlas import bare_face, prepare_uv_atlas
 from facemill.multiview.uv_maps import FACESCAPE_CROP, build_uv_maps, normal_map, signed_distances
 from facemill.runtime.errors import FormatError
@@ -37,6 +41,12 @@ def places(topology, size):
     vertex = np.zeros(len(uv), dtype=int)
     vertex[topology.uv_triangles.numpy()] = topology.triangles.numpy()
     return uv[:, 0] * size - 0.5, (1 - uv[:, 1]) * size - 0.5, vertex
+
+
+def unevenness(points, normals, inside):
+    """Mean third difference along rows, across the surface, mm: small where smooth, large at edges."""
+    bent = np.abs(np.einsum("hwc,hwc->hw", np.diff(points, 3, axis=1), normals[:, 1:-2]))
+    return bent[inside[:, 3:] & inside[:, :-3]].mean()
 
 
 def read_bilinearly(values, column, row):
@@ -156,6 +166,8 @@ def test_displacement_is_the_signed_distance_to_the_scan(toy, turned):
     head = (points[20:60, 100:156] - SHIFT) @ TURN
     on_grown = ((head + [0, 0, 61.2]) / (1.02 * np.array([75.0, 110.0, 80.0]))) ** 2
     assert np.abs(on_grown.sum(axis=-1) - 1).max() < 2e-3
+    met = closest_points(head.reshape(-1, 3), grown, triangles)
+    assert met.distances.max() < 1e-6
 
 
 def test_distances_inwards_are_negative_and_far_ones_are_none():
@@ -249,3 +261,26 @@ def test_a_scan_that_cannot_be_read_is_a_reason_not_an_end(toy, tmp_path, caplog
     assert toy.read().problem(scan)[0] == "bad_scan" and toy.read("lost").problem(scan)[0] == "no_face"
     assert build_uv_maps(toy.read(), toy.model.topology, scan, UvMapSettings(size=256)).displacement is None
     assert read_scan("").status == read_scan(None).status == "no_scan"
+
+
+def test_rounding_takes_the_edges_of_triangles_away(toy, maps):
+    inside = maps.face
+    flat = prepare_uv_atlas(toy.model.topology, 256).mapped(toy.head @ TURN.T + SHIFT)
+    rounded = maps.position + maps.normal * maps.rounding[..., None]
+    assert unevenness(rounded, maps.normal, inside) < 0.7 * unevenness(flat, maps.normal, inside)
+    assert unevenness(rounded, maps.normal, inside) < 0.7 * unevenness(maps.position, maps.normal, inside)
+    assert 0.001 < np.abs(maps.rounding[inside]).mean() < 0.2
+
+
+def test_rounding_is_the_same_at_every_resolution(toy, maps):
+    """At twice the resolution the rounded surface lies where that of the maps does."""
+    fitted = toy.read()
+    grid = grid_of_maps(maps.arrays(), fitted.fitted, "maps")
+    fine = finer_grid(grid, toy.model.topology, fitted.head, 512)
+    coarse, finer = (one.displaced(one.rounding) for one in (grid, fine))
+    between = finer.reshape(coarse.shape[0], 2, coarse.shape[1], 2, 3).mean(axis=(1, 3))
+    inside = binary_erosion(grid.mask, iterations=3)
+    apart = np.einsum("hwc,hwc->hw", between - coarse, grid.normal)[inside]
+    plain = fine.position.reshape(coarse.shape[0], 2, coarse.shape[1], 2, 3).mean(axis=(1, 3))
+    apart_flat = np.einsum("hwc,hwc->hw", plain - grid.position, grid.normal)[inside]
+    assert np.abs(apart).mean() < 0.5 * np.abs(apart_flat).mean()

@@ -21,6 +21,7 @@ from facemill.photos.settings import (
     SkinSettings,
     SplitSettings,
 )
+from facemill.runtime.settings import PhotoLimits
 
 SETTINGS = {
     "index_photos": IndexSettings(),
@@ -43,7 +44,9 @@ def run(repository, tmp_path, monkeypatch):
         snakemake = SimpleNamespace(
             input=SimpleNamespace(**given),
             output=SimpleNamespace(**made),
-            params=SimpleNamespace(settings=settings, folder=folder and str(folder)),
+            params=SimpleNamespace(
+                settings=settings, folder=folder and str(folder), limits=PhotoLimits().model_dump()
+            ),
             log=[str(tmp_path / "logs" / f"{name}.log")],
             threads=1,
         )

@@ -14,6 +14,7 @@ from facemill.runtime.files import (
     merged_folder,
     remove_partials,
     save_arrays,
+    scratch_folder,
     write_json,
     write_text,
 )
@@ -52,8 +53,10 @@ def test_what_killed_writers_left_is_removed_and_nothing_else(tmp_path):
     writing = atomic_path(tmp_path / "deep" / "table.parquet"), atomic_folder(tmp_path / "deep" / "faces")
     for writer in writing:
         writer.__enter__()  # and never left, as by a process that is killed
+    scratch = scratch_folder(tmp_path / "deep")
+    (scratch.__enter__() / "row.npy").touch()
     (tmp_path / "deep" / "whole.parquet").touch()
-    assert remove_partials(tmp_path) == 2
+    assert remove_partials(tmp_path) == 3
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["whole.parquet"]
     assert remove_partials(tmp_path) == remove_partials(tmp_path / "missing") == 0
 

@@ -37,7 +37,7 @@ BAND = 5.0  # mm from the regularised surface within which the scan is looked fo
 RELIEF, ZONE = INPUT_CHANNELS, INPUT_CHANNELS + 1
 METRIC = slice(INPUT_CHANNELS + 2, INPUT_CHANNELS + 5)
 CHANNELS = INPUT_CHANNELS + 5
-VERSION = "2"
+VERSION = "3"
 
 logger = logging.getLogger(__name__)
 
@@ -212,5 +212,5 @@ def _truth(
         return None
     known = np.isfinite(grid.truth)
     factor = fine.size // grid.size
-    smooth = enlarged(nearest_filled(grid.truth), factor)
+    smooth = enlarged(nearest_filled(grid.truth - grid.rounding), factor) + fine.rounding
     return np.where(repeated(known, factor) & fine.mask, smooth, np.nan).astype(np.float32)

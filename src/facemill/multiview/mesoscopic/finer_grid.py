@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, map_coordinates
 
 from facemill.models.topology import Topology
-from facemill.multiview.texel_grid import TexelGrid
+from facemill.multiview.rounding import rounding_map
+from facemill.multiview.texel_grid import TexelGrid, window_slices
 from facemill.rendering.texture import UvRaster
 from facemill.runtime.errors import FacemillError
 
@@ -40,7 +41,8 @@ def finer_grid(grid: TexelGrid, topology: Topology, vertices: NDArray, size: int
     """The same window with `size` texels along each side of the whole maps.
 
     Positions are those of the flat triangles of the base mesh, from which displacements are measured; normals
-    are those of `grid`, linearly in between. Views, deviation and truth are not carried over.
+    are those of `grid`, linearly in between. Views, deviation and truth are not carried over; at its own
+    resolution it is `grid` itself.
 
     Args:
         vertices: (V, 3) of the base mesh, head frame, mm.
@@ -48,23 +50,27 @@ def finer_grid(grid: TexelGrid, topology: Topology, vertices: NDArray, size: int
         TextureSizeError: see `finer_window`.
     """
     window = finer_window(grid, size)
-    top, left, height, width = window
-    part = (slice(top, top + height), slice(left, left + width))
-    raster = UvRaster.from_atlas(topology.uv.double().numpy(), topology.uv_triangles.numpy(), size, GUTTER)
+    height, width = window[2:]
+    if size == grid.size:
+        return grid
+    whole = UvRaster.from_atlas(topology.uv.double().numpy(), topology.uv_triangles.numpy(), size, GUTTER)
+    raster = whole.part(*window_slices(window))
     points = torch.from_numpy(np.ascontiguousarray(vertices, dtype=np.float64))
-    position = raster.interpolate(points, topology.triangles).numpy()[part]
+    position = raster.interpolate(points, topology.triangles).numpy()
     share = size // grid.size
     nearest = nearest_filled(np.where(grid.filled[..., None], grid.normal, np.nan))
     normal = np.stack([enlarged(nearest[..., axis], share, order=1) for axis in range(3)], axis=-1)
     normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-12)
+    rounding = rounding_map(raster, topology, vertices, position, normal)
     return TexelGrid(
         size,
         window,
         position,
         normal,
-        repeated(grid.mask, share) & raster.mask.numpy()[part],
-        repeated(grid.filled, share) & raster.filled.numpy()[part],
+        repeated(grid.mask, share) & raster.mask.numpy(),
+        repeated(grid.filled, share) & raster.filled.numpy(),
         np.zeros((height, width), dtype=np.float32),
+        rounding,
         np.zeros((height, width, 0), dtype=np.float32),
         (),
         None,

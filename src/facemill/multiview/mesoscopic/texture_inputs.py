@@ -33,7 +33,8 @@ DARKEST = 0.02
 class TextureMaps:
     """A capture at the resolution of its texture, T x T texels, over the window of `grid` (H, W).
 
-    grid: the base surface. surface: (H, W) mm, the regularised displacement, smoothly enlarged.
+    grid: the base surface. surface: (H, W) mm, the regularised displacement, enlarged so that the surface is
+    smooth: what lies above the rounded base mesh is, and the rounding is computed anew.
     inputs: (14, H, W) float32, see `spec.INPUTS`. zone: (H, W) 0..1, where relief may be. known: (H, W) bool,
     texels where the surface was measured.
     """
@@ -75,12 +76,12 @@ def texture_maps(
     size = len(texture)
     fine = finer_grid(grid, topology, vertices, size)
     factor = size // grid.size
-    moved = nearest_filled(np.where(grid.mask, surface.displacement, np.nan))
-    displacement = enlarged(moved, factor)
+    rounded = nearest_filled(np.where(grid.mask, surface.displacement - grid.rounding, np.nan))
+    displacement = enlarged(rounded, factor)
     sides = texel_sides(fine)
     colour = texture[fine.part].astype(np.float64) / 255
     shown = seen[fine.part] & fine.mask
-    normals = smooth_normals(grid, moved)
+    normals = smooth_normals(grid, rounded + grid.rounding)
     normals = np.stack([enlarged(normals[..., axis], factor, order=1) for axis in range(3)], axis=-1)
     normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)
     zone = np.clip(enlarged(relief_zone(grid, topology, vertices), factor, order=1), 0, 1) * fine.mask
@@ -100,7 +101,7 @@ def texture_maps(
     inputs *= fine.mask
     return TextureMaps(
         fine,
-        displacement,
+        displacement + fine.rounding,
         inputs,
         zone.astype(np.float32),
         repeated(surface.known & grid.mask, factor) & fine.mask,

@@ -11,13 +11,12 @@ import torch
 
 from facemill.formats.surface_maps import SurfaceMap, read_surface_map
 from facemill.multiview.capture_files import MappedCapture
-from facemill.multiview.regularization.bending import TexelBending
+from facemill.multiview.regularization.classical import classical_surface
 from facemill.multiview.regularization.combined_matches import FILLED, CombinedMatches, combine_matches
 from facemill.multiview.regularization.evidence import evidence_of
 from facemill.multiview.regularization.network_files import load_regularizer
 from facemill.multiview.regularization.networks import AnyRegularizer
 from facemill.multiview.regularization.refine import refine
-from facemill.multiview.regularization.robust_surface import robust_surface
 from facemill.multiview.regularization.settings import RegularizeSurfaceSettings
 from facemill.multiview.regularization.surface_files import write_nothing, write_regularized
 from facemill.multiview.texel_grid import TexelGrid
@@ -69,10 +68,7 @@ def regularized(
     network: AnyRegularizer | None,
 ) -> SurfaceMap:
     """The map that `regularized.npz` holds: finite on the whole mask, NaN beside it."""
-    bending = TexelBending(grid.position, grid.normal, grid.mask)
-    found = robust_surface(
-        bending, matches.displacement, matches.confidence, grid.deviation, settings.surface
-    )
+    found = classical_surface(grid, matches.displacement, matches.confidence, settings.surface)
     source = np.where(found.kept, matches.source, FILLED).astype(np.uint8)
     displacement, confidence = found.displacement, found.confidence.astype(np.float32)
     refined = network is not None and bool(matches.source.any())

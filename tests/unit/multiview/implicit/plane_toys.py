@@ -75,6 +75,7 @@ def plane_grid(views=4, truth=0.0):
         mask,
         np.ones_like(mask),
         np.full(mask.shape, 0.3, dtype=np.float32),
+        np.zeros(mask.shape, dtype=np.float32),
         seen.astype(np.float32),
         tuple(str(number) for number in range(views)),
         np.full(mask.shape, truth, dtype=np.float32),

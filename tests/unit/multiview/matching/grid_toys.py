@@ -32,6 +32,7 @@ def grid_of(position, normal, views=2, margin=4):
         mask,
         np.ones_like(mask),
         np.full(mask.shape, 0.3, dtype=np.float32),
+        np.zeros(mask.shape, dtype=np.float32),
         np.broadcast_to(mask[..., None], (height, width, views)).astype(np.float32),
         tuple(str(number) for number in range(views)),
         None,

@@ -37,6 +37,7 @@ def plane(height=40, width=48, spacing=0.5) -> TexelGrid:
         inside,
         np.ones_like(inside),
         np.zeros(inside.shape, dtype=np.float32),
+        np.zeros(inside.shape, dtype=np.float32),
         np.zeros((*inside.shape, 0), dtype=np.float32),
         (),
         None,
@@ -157,7 +158,7 @@ def test_maps_of_a_capture(toy):
     surface = SurfaceMap(
         SIZE,
         toy.grid.window,
-        np.where(toy.grid.mask, 0.3, np.nan).astype(np.float32),
+        np.where(toy.grid.mask, 0.3 + toy.grid.rounding, np.nan).astype(np.float32),
         np.full(toy.grid.mask.shape, 0.5, dtype=np.float32),
         toy.grid.mask,
     )
@@ -167,9 +168,8 @@ def test_maps_of_a_capture(toy):
     maps = texture_maps(toy.grid, toy.model.topology, head, surface, texture, seen)
     assert maps.grid.size == 2 * SIZE and maps.grid.mask.shape == tuple(2 * s for s in toy.grid.mask.shape)
     inside = maps.grid.mask
-    assert np.allclose(maps.surface[inside], 0.3) and np.allclose(
-        maps.inputs[channels("bump")][0], 0, atol=1e-5
-    )
+    assert np.allclose((maps.surface - maps.grid.rounding)[inside], 0.3)
+    assert np.allclose(maps.inputs[channels("bump")][0], 0, atol=1e-5)
     assert np.allclose(maps.inputs[channels("contrast")], 0, atol=1e-6)
     assert np.allclose(maps.inputs[channels("response")], 0, atol=0.05)  # even light
     assert np.allclose(maps.inputs[channels("confidence")][0][inside], 0.5, atol=1e-6)

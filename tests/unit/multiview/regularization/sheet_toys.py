@@ -22,6 +22,7 @@ def sheet(height=24, width=32, spacing=(0.5, 0.8), truth=None, views=4) -> Texel
         mask,
         np.ones_like(mask),
         np.full((height, width), 0.2, dtype=np.float32),
+        np.zeros((height, width), dtype=np.float32),
         np.full((height, width, views), 0.9, dtype=np.float32),
         tuple("abcdefgh"[:views]),
         truth,

@@ -7,13 +7,12 @@ import torch
 from facemill.formats.checkpoints import write_weights
 from facemill.formats.surface_maps import MappedSurface
 from facemill.multiview.regularization.bands import resample_band, soft_argmax
-from facemill.multiview.regularization.bending import TexelBending
+from facemill.multiview.regularization.classical import classical_surface
 from facemill.multiview.regularization.combined_matches import combine_matches
 from facemill.multiview.regularization.evidence import evidence_of, middle_of, network_input
 from facemill.multiview.regularization.network_files import load_regularizer, save_regularizer
 from facemill.multiview.regularization.networks import band_offsets, make_regularizer
 from facemill.multiview.regularization.refine import refine
-from facemill.multiview.regularization.robust_surface import robust_surface
 from facemill.multiview.regularization.settings import RegularizeSurfaceSettings
 from facemill.multiview.regularization.spec import COMPACT_CHANNELS, RegularizerSpec
 from facemill.runtime.errors import FormatError
@@ -62,10 +61,8 @@ def evidence(surface=None, offset=0.0):
     truth = np.full(grid.mask.shape, 0.1) if surface is None else surface
     files = {"implicit": NO_VOLUME, "classical": MappedSurface("ok", "", scored(grid, truth, offset=offset))}
     matches = combine_matches(files, RegularizeSurfaceSettings())
-    bending = TexelBending(grid.position, grid.normal, grid.mask)
-    found = robust_surface(
-        bending, matches.displacement, matches.confidence, grid.deviation, RegularizeSurfaceSettings().surface
-    )
+    settings = RegularizeSurfaceSettings().surface
+    found = classical_surface(grid, matches.displacement, matches.confidence, settings)
     return evidence_of(grid, matches, found)
 
 

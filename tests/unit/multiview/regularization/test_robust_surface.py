@@ -1,9 +1,12 @@
 """Bending of texels against sums by hand, and surfaces through matches with outliers and holes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from facemill.multiview.regularization.bending import TexelBending
+from facemill.multiview.regularization.classical import classical_surface
 from facemill.multiview.regularization.robust_surface import robust_surface
 from facemill.multiview.regularization.settings import SurfaceSettings
 from unit.multiview.regularization.sheet_toys import UP, sheet
@@ -124,3 +127,16 @@ def test_a_mask_without_texels_is_refused():
     grid = sheet()
     with pytest.raises(ValueError, match="at least one texel"):
         TexelBending(grid.position, grid.normal, np.zeros_like(grid.mask))
+
+
+def test_edges_of_the_base_mesh_do_not_show():
+    """Matches lie on a plane; the base mesh has a ridge every 6 texels, and half of it was not matched."""
+    grid = sheet(32, 32, (0.7, 0.7))
+    ridges = 0.05 * np.abs(np.arange(32) % 6 - 3.0)[None] * np.ones((32, 1))
+    grid = replace(grid, rounding=-ridges.astype(np.float32))
+    matched = np.where(np.arange(32)[:, None] < 16, 0.1 - ridges, np.nan)
+    found = classical_surface(grid, matched, np.ones_like(ridges), LOOSE)
+    above = (found.displacement + ridges)[grid.mask]
+    assert np.abs(above - 0.1).max() < 0.01
+    flat = classical_surface(replace(grid, rounding=0 * grid.rounding), matched, np.ones_like(ridges), LOOSE)
+    assert np.ptp((flat.displacement + ridges)[grid.mask]) > 0.05

@@ -16,12 +16,12 @@ from facemill.formats.checkpoints import read_pickled
 from facemill.formats.surface_maps import read_surface_map
 from facemill.models.morphable import MorphableModel
 from facemill.multiview.capture_files import CaptureFiles, open_captures
-from facemill.multiview.regularization.bending import TexelBending
+from facemill.multiview.regularization.classical import classical_surface
 from facemill.multiview.regularization.combined_matches import SOURCES, CombinedMatches, combine_matches
 from facemill.multiview.regularization.evidence import evidence_of
 from facemill.multiview.regularization.network_files import load_regularizer, save_regularizer
 from facemill.multiview.regularization.networks import AnyRegularizer, make_regularizer
-from facemill.multiview.regularization.robust_surface import RobustSurface, robust_surface
+from facemill.multiview.regularization.robust_surface import RobustSurface
 from facemill.multiview.regularization.settings import SurfaceSettings, TrainRegularizerSettings
 from facemill.multiview.regularization.spec import DEFAULTS, RegularizerSpec
 from facemill.multiview.regularization.training.patches import FacePatches, TrainingFace, training_face
@@ -150,14 +150,20 @@ def start_surface(
 ) -> RobustSurface:
     """The classical surface of a capture, from `folder` where it was made before."""
     digest = hashlib.sha256(settings.model_dump_json().encode())
-    for values in (matches.displacement, matches.confidence, grid.position, grid.deviation, grid.mask):
+    for values in (
+        matches.displacement,
+        matches.confidence,
+        grid.position,
+        grid.rounding,
+        grid.deviation,
+        grid.mask,
+    ):
         digest.update(np.ascontiguousarray(values).tobytes())
     path = folder / f"{name}-{digest.hexdigest()[:12]}.npz"
     if path.is_file():
         arrays = load_arrays(path, required=("displacement", "confidence", "kept"))
         return RobustSurface(arrays["displacement"], arrays["confidence"], arrays["kept"])
-    bending = TexelBending(grid.position, grid.normal, grid.mask)
-    found = robust_surface(bending, matches.displacement, matches.confidence, grid.deviation, settings)
+    found = classical_surface(grid, matches.displacement, matches.confidence, settings)
     save_arrays(
         path, {"displacement": found.displacement, "confidence": found.confidence, "kept": found.kept}
     )
