@@ -2,6 +2,8 @@
 
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,22 +19,30 @@ pytestmark = pytest.mark.faults
 GOAL = MADE["reconstruct_coarse"].goal
 
 
-def start(folder: Path, scene: Scene) -> subprocess.Popen:
+@contextmanager
+def one_at_work(folder: Path, scene: Scene) -> Iterator[subprocess.Popen]:
+    """A Snakemake that makes `GOAL`, held in the middle of a rule until the block ends; it has to succeed."""
     for rule in ("align_faces", "reconstruct_coarse"):
         take_away(results_of(folder), MADE[rule])
     with (folder / "first.log").open("w") as log:
         running = subprocess.Popen(**snakemake_call(folder, scene.configuration, GOAL), stdout=log)
-    assert wait_for_script(running, "align_faces") is not None
-    return running
+    script = wait_for_script(running, "align_faces")
+    assert script is not None
+    script.suspend()
+    try:
+        yield running
+    finally:
+        script.resume()
+        code = running.wait(TIMEOUT)
+    assert code == 0, (folder / "first.log").read_text()
 
 
 def test_a_second_one_on_the_same_run_is_refused(copied, undisturbed, faults):
     scene, folder = SCENES["photos"], copied("photos")
     with faults.fault("two at once: the same run"):
-        first = start(folder, scene)
-        second = run_snakemake(folder, scene.configuration, GOAL, timeout=TIMEOUT)
+        with one_at_work(folder, scene):
+            second = run_snakemake(folder, scene.configuration, GOAL, timeout=TIMEOUT)
         assert second.code != 0 and "cannot be locked" in second.output, second.output
-        assert first.wait(TIMEOUT) == 0, (folder / "first.log").read_text()
         finish(folder, scene, GOAL)
         check_equal(results_of(folder), results_of(undisturbed("photos")))
 
@@ -41,11 +51,10 @@ def test_a_second_one_is_refused_without_snakemake_s_lock(copied, undisturbed, f
     """Snakemake removes the locks of all runs in a folder when one of them ends."""
     scene, folder = SCENES["photos"], copied("photos")
     with faults.fault("two at once: Snakemake's lock is gone"):
-        first = start(folder, scene)
-        shutil.rmtree(folder / ".snakemake" / "locks")
-        second = run_snakemake(folder, scene.configuration, GOAL, timeout=TIMEOUT)
+        with one_at_work(folder, scene) as first:
+            shutil.rmtree(folder / ".snakemake" / "locks")
+            second = run_snakemake(folder, scene.configuration, GOAL, timeout=TIMEOUT)
         assert second.code != 0 and f"process {first.pid} on" in second.output, second.output
-        assert first.wait(TIMEOUT) == 0, (folder / "first.log").read_text()
         finish(folder, scene, GOAL)
         check_equal(results_of(folder), results_of(undisturbed("photos")))
 

@@ -30,6 +30,7 @@ from facemill.models.coefficients import Coefficients
 from facemill.models.morphable import MorphableModel
 from facemill.runtime.errors import PhotoError
 from facemill.runtime.files import save_arrays, scratch_folder
+from facemill.runtime.storage import named_storage_errors
 from facemill.runtime.tables import OK, map_photos
 
 COLUMNS = ("detail_rms", "detail_confidence", "detail_share")
@@ -95,7 +96,11 @@ def reconstruct_detail(
     atlas = prepare_detail_atlas(model.topology, network.spec.size)
     check_window(settings.network, network.spec, atlas.size, atlas.window)
     faces = read_coarse(table, arrays, model)
-    with scratch_folder(Path(output).parent) as scratch, _Found(scratch) as found:
+    with (
+        named_storage_errors(Path(output)),
+        scratch_folder(Path(output).parent) as scratch,
+        _Found(scratch) as found,
+    ):
         reader = _Reader(
             faces,
             model.to(device),

@@ -12,8 +12,10 @@ from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
 from facemill.runtime.files import atomic_path, write_text
+from facemill.runtime.storage import named_storage_errors
 
 METRICS = "metrics.csv"
+EVENTS = "tensorboard"
 LEADING = ("step", "epoch", "kind", "images_per_second")
 
 
@@ -34,7 +36,7 @@ class Journal:
         if first and path.is_file():
             with path.open(newline="", encoding="utf-8") as file:
                 self.rows = [row for row in csv.DictReader(file) if int(row["step"]) <= first]
-        self.events = SummaryWriter(str(folder / "tensorboard"), purge_step=first + 1 if first else None)
+        self.events = SummaryWriter(str(folder / EVENTS), purge_step=first + 1 if first else None)
 
     def write(
         self, kind: str, step: int, epoch: float, values: Mapping[str, float], speed: float | None = None
@@ -44,16 +46,18 @@ class Journal:
         row["images_per_second"] = "" if speed is None else f"{speed:.1f}"
         row |= {name: f"{value:.7g}" for name, value in values.items()}
         self.rows.append(row)
-        for name, value in values.items():
-            self.events.add_scalar(f"{kind}/{name}", value, step)
-        if speed is not None:
-            self.events.add_scalar("images_per_second", speed, step)
+        with named_storage_errors(self.folder / EVENTS):
+            for name, value in values.items():
+                self.events.add_scalar(f"{kind}/{name}", value, step)
+            if speed is not None:
+                self.events.add_scalar("images_per_second", speed, step)
 
     def show(self, step: int, picture: NDArray[np.uint8]) -> None:
         """Keep a picture (H, W, 3)."""
         with atomic_path(self.folder / "pictures" / f"{step:07d}.png") as partial:
             Image.fromarray(picture).save(partial)
-        self.events.add_image("faces", picture, step, dataformats="HWC")
+        with named_storage_errors(self.folder / EVENTS):
+            self.events.add_image("faces", picture, step, dataformats="HWC")
 
     def flush(self) -> None:
         """Bring everything to the disk."""
@@ -63,9 +67,11 @@ class Journal:
         lines = [",".join(names)]
         lines += [",".join(row.get(name, "") for name in names) for row in self.rows]
         write_text(self.folder / METRICS, "\n".join(lines) + "\n")
-        self.events.flush()
+        with named_storage_errors(self.folder / EVENTS):
+            self.events.flush()
 
     def close(self) -> None:
         """Flush and end."""
         self.flush()
-        self.events.close()
+        with named_storage_errors(self.folder / EVENTS):
+            self.events.close()
