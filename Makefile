@@ -12,7 +12,7 @@ export OMP_WAIT_POLICY := passive
 SYSTEM_LIBRARIES := libusb-1.0-0 libgl1 libegl1 libgomp1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-browser test-slurm lint bench envs config clean
+.PHONY: help setup demo test test-slow test-browser test-slurm test-hostile lint bench envs config clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -45,6 +45,9 @@ test-browser: setup  ## open the report in headless Chromium
 test-slurm: setup  ## run the workflow on a Slurm cluster of its own (root; installs Debian's packages)
 	@workflow/tools/install_system_libraries.sh munge slurmctld slurmd slurm-client
 	FACEMILL_REQUIRE_SLURM=1 timeout --kill-after=10 600 $(BIN)/pytest -m slurm tests/slurm
+
+test-hostile: setup  ## give hostile files to every reader; FACEMILL_HOSTILE_INPUTS=N mutants each (200)
+	$(BIN)/pytest -m hostile tests/hostile
 
 lint: setup  ## linter, formatter, type checker, Snakemake's own linter
 	$(BIN)/ruff check .

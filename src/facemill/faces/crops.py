@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
+from facemill.formats.stored_pictures import opened_picture
 from facemill.geometry.camera import DEEP3D_SIZE
 from facemill.runtime.errors import FormatError
 
@@ -27,13 +27,8 @@ def _read(path: Path, mode: str, shape: tuple[int, ...]) -> Tensor:
     Raises:
         FormatError: the file is missing, is not a whole PNG, or has another mode or size.
     """
-    try:
-        with Image.open(path, formats=("PNG",)) as image:
-            found_mode, pixels = image.mode, np.array(image)
-    except (OSError, SyntaxError) as error:
-        raise FormatError(
-            f"{path} cannot be read", "a PNG that an earlier stage wrote", str(error), "make it again"
-        ) from error
+    with opened_picture(path, "a PNG that an earlier stage wrote", "make it again") as image:
+        found_mode, pixels = image.mode, np.array(image)
     if found_mode != mode or pixels.shape != shape:
         raise FormatError(
             f"{path} is not a picture of an aligned crop",

@@ -5,9 +5,8 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from facemill.runtime.errors import FormatError
+from facemill.formats.stored_pictures import opened_picture
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _UNFILTERED = 0  # filter type: bytes as they are
@@ -34,13 +33,8 @@ def read_picture(path: str | Path) -> np.ndarray:
     Raises:
         FormatError: the file is missing or is not a whole PNG.
     """
-    try:
-        with Image.open(path, formats=("PNG",)) as image:
-            return np.array(image)
-    except (OSError, SyntaxError) as error:
-        raise FormatError(
-            f"{path} cannot be read", "a PNG that an earlier stage wrote", str(error), "make it again"
-        ) from error
+    with opened_picture(path, "a PNG that an earlier stage wrote", "make it again") as image:
+        return np.array(image)
 
 
 def _png(pixels: np.ndarray) -> bytes:

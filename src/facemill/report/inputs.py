@@ -16,7 +16,7 @@ from facemill.report.people_inputs import PeopleSetResults
 from facemill.report.surface_inputs import SurfaceResults
 from facemill.report.training_inputs import Training
 from facemill.runtime.errors import FormatError
-from facemill.runtime.tables import OK, read_table
+from facemill.runtime.tables import OK, read_csv, read_table
 
 NOTHING_MEASURED = Evaluations()
 _TIMES = {"s": "seconds", "cpu_time": "cpu_seconds", "max_rss": "memory"}
@@ -125,14 +125,8 @@ def read_times(folder: str | Path) -> pd.DataFrame:
     """
     rows = []
     for path in sorted(Path(folder).glob("*/**/*.tsv")):
-        table = pd.read_csv(path, sep="\t", dtype=str)
-        if not {"s", "max_rss"} <= set(table.columns):
-            raise FormatError(
-                f"{path} is no benchmark of Snakemake",
-                "columns s, max_rss, cpu_time",
-                str(list(table)),
-                "remove it",
-            )
+        expected = "a benchmark of Snakemake"
+        table = read_csv(path, expected, "remove it", ("s", "max_rss"), sep="\t", dtype=str)
         numbers = table.reindex(columns=list(_TIMES)).apply(pd.to_numeric, errors="coerce").fillna(0.0)
         rows.append(numbers.rename(columns=_TIMES).assign(rule=path.relative_to(folder).parts[0]))
     if not rows:
@@ -156,14 +150,10 @@ def _photo_set(name: str, photos: pd.DataFrame, exported: list[pd.DataFrame]) ->
 
 
 def _read_csv(path: str | Path) -> pd.DataFrame:
-    try:
-        # Everything as text: a photo may be called "NA", "007" or "1e5".
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise FormatError(
-            f"{path} cannot be read", "a CSV table of photos", str(error), "make it again"
-        ) from error
-    return _checked(table, path, ("photo", "status", "reason"))
+    # Everything as text: a photo may be called "NA", "007" or "1e5".
+    columns = ("photo", "status", "reason")
+    options = {"dtype": str, "keep_default_na": False}
+    return read_csv(path, "a CSV table of photos", "make it again", columns, **options)
 
 
 def _checked(table: pd.DataFrame, path: str | Path, columns: tuple[str, ...]) -> pd.DataFrame:

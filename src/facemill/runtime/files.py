@@ -2,17 +2,22 @@
 
 import contextlib
 import json
+import math
 import os
 import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from facemill.runtime.errors import FormatError
+from facemill.runtime.errors import FacemillError, FormatError
+from facemill.runtime.inputs import decoding, require_plain_file
+
+LARGEST_ARRAYS = 16 << 30  # bytes of a .npz once it is unpacked
+DENSEST, SPARE = 1100, 1024  # deflate packs at most 1032 to 1
 
 PARTIAL = ".partial-"  # begins the names of files and folders that are being written
 
@@ -121,18 +126,19 @@ def load_arrays(path: str | Path, required: tuple[str, ...] = ()) -> dict[str, n
     """Read a `.npz` without pickles.
 
     Raises:
-        FormatError: the file is missing, is not a whole `.npz`, holds pickled objects, or lacks a key
-            of `required`.
+        FormatError: the file is missing, is not a whole `.npz`, holds pickled objects, would unpack to more
+            than it can hold or than `LARGEST_ARRAYS` bytes, or lacks a key of `required`.
     """
-    try:
+    expected, remedy = "a .npz archive of plain arrays", "make it again"
+    size = require_plain_file(path, expected, remedy)
+    with decoding(path, expected, remedy):
+        with zipfile.ZipFile(path) as archive:
+            _check_members(archive.infolist(), size)
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except FileNotFoundError as error:
-        raise FormatError(f"{path} is missing", "a .npz file", "nothing", "make it again") from error
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise FormatError(
-            f"{path} cannot be read as .npz", "an archive of plain arrays", str(error), "make it again"
-        ) from error
+    strange = [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]
+    if strange:
+        raise FormatError(f"{path} holds more than arrays", expected, f"the file {strange[0][:80]}", remedy)
     missing = [name for name in required if name not in arrays]
     if missing:
         raise FormatError(
@@ -142,6 +148,50 @@ def load_arrays(path: str | Path, required: tuple[str, ...] = ()) -> dict[str, n
             "make it again, or give the file of this name that the workflow wrote",
         )
     return arrays
+
+
+def load_array(
+    path: str | Path,
+    expected: str,
+    remedy: str,
+    refusal: type[FacemillError] = FormatError,
+    mapped: bool = False,
+) -> np.ndarray:
+    """Read a `.npy` without pickles; `mapped`: leave it on the disk until it is used.
+
+    Raises:
+        refusal: the file is missing, is no whole `.npy`, holds pickled objects, or is shorter than it says.
+    """
+    size = require_plain_file(path, expected, remedy, refusal)
+    with decoding(path, expected, remedy, refusal):
+        with open(path, "rb") as file:
+            version = np.lib.format.read_magic(file)
+            read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else _later_header
+            shape, _, dtype = read_header(file)
+            start = file.tell()
+        if dtype.hasobject:
+            raise ValueError("pickled objects: reading them could run code")
+        if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize > size - start:
+            raise ValueError(f"{size - start} bytes of values where shape {shape} of {dtype} needs more")
+        return np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+
+
+def _later_header(file: BinaryIO) -> tuple:
+    return np.lib.format.read_array_header_2_0(file)
+
+
+def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:
+    """Refuse archives that unpack to more than they can hold, before anything is unpacked."""
+    if sum(member.compress_size for member in members) > size:
+        raise ValueError("its parts lie over one another")
+    unpacked = 0
+    for member in members:
+        most = member.compress_size * (DENSEST if member.compress_type else 1)
+        if member.file_size > most + SPARE:
+            raise ValueError(f"{member.filename[:80]} claims {member.file_size} bytes, more than it can hold")
+        unpacked += member.file_size
+    if unpacked > LARGEST_ARRAYS:
+        raise ValueError(f"{unpacked} bytes unpacked; at most {LARGEST_ARRAYS} are read")
 
 
 def _umask() -> int:
