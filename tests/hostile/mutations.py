@@ -21,7 +21,8 @@ HEADER = 256  # bytes at the front that deserve more attention than the rest
 INTEGERS = (0, 1, -1, 127, 255, 65535, 2**31 - 1, -(2**31), 2**32 - 1, 2**63 - 1, -(2**63), 2**64 - 1)
 FLOATS = (float("nan"), float("inf"), -float("inf"), 1e308, -1e308, 5e-324, -0.0, 1e20)
 WORDS = (
-    "nan", "inf", "-inf", "1e999", "-1", "0", "", "2147483648", "-2147483649", "18446744073709551616", "9" * 400,
+    "nan", "inf", "-inf", "1e999", "-1", "0", "", "2147483648", "-2147483649", "18446744073709551616",
+    "9" * 400,
     "1e-400", "0x10", "1_000", "½", "٣", "true", "null", "[", "{", "%s", "{{7*7}}", "../../x", "/etc/passwd",
     "\x00", "a" * 5000, "\u202e", "<script>", "1,2", "1;2", "\\", '"', "//",
 )  # fmt: skip
@@ -138,7 +139,8 @@ def _json(content: bytes) -> Strategy:
     return st.one_of(
         st.builds(lambda path, value: _dump(_changed(document, path, lambda _: value)), place, new),
         st.builds(lambda path: _dump(_dropped(document, path)), place),
-        st.builds(lambda path, key: _dump(_changed(document, path, lambda old: {key: old})), place, st.sampled_from(WORDS)),
+        st.builds(lambda path, key: _dump(_changed(document, path, lambda old: {key: old})), place,
+                  st.sampled_from(WORDS)),
         _text(content),
     )  # fmt: skip
 

@@ -1,8 +1,8 @@
 """One reader, many hostile inputs, in a process of its own that may crash, hang or fill its memory.
 
-The child announces each input before it reads it and its outcome afterwards. When it dies or stays silent, the
-input it announced is the crash, and a new child goes on behind it. Inputs follow from fixed seeds and not from
-outcomes, so that the second child meets the same ones.
+The child announces each input before it reads it and its outcome afterwards. When it dies or stays silent,
+the input it announced is the crash, and a new child goes on behind it. Inputs follow from fixed seeds and not
+from outcomes, so that the second child meets the same ones.
 """
 
 import multiprocessing
@@ -12,7 +12,7 @@ import shutil
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from facemill.runtime.errors import FacemillError, PhotoError
 from hostile.attacks import MARKER, attacks_on
 from hostile.mutations import mutated
-from hostile.readers import Reader
+from hostile.reader import Reader
 from hostile.values import what_is_wrong
 
 SILENCE = 60.0  # seconds that one input may take; ordinary ones take milliseconds
@@ -142,7 +142,7 @@ def _outcome(reader: Reader, place: Path, folder: Path) -> tuple[str, str]:
         kind, told = (CRASHED, f"accepted, but {wrong}") if wrong else (ACCEPTED, "")
     except FacemillError as error:
         text = str(error)
-        names = any(part in text for part in (place.name[:40], victim_folder(place)))
+        names = any(part in text for part in (place.name[:40], str(place.parent)))
         kind, told = (REFUSED, "") if names or not reader.names_file else (CRASHED, f"no file named: {text}")
     except PhotoError as error:
         kind, told = (REFUSED, "") if error.reason else (CRASHED, "a status without a reason")
@@ -152,10 +152,6 @@ def _outcome(reader: Reader, place: Path, folder: Path) -> tuple[str, str]:
     if new:
         kind, told = CRASHED, f"wrote {sorted(new)}"
     return kind, told
-
-
-def victim_folder(place: Path) -> str:
-    return str(place.parent)
 
 
 def _fresh(reader: Reader, run: Path) -> tuple[Path, bytes]:
@@ -190,6 +186,3 @@ def _confine() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, sys.__stderr__.fileno() if sys.__stderr__ else 2)
-
-
-Attack = Callable[[Path, bytes], Path]

@@ -1,11 +1,12 @@
-"""Hostile input: every reader accepts a file or refuses it in words; nothing crashes, hangs, runs or writes."""
+"""Every reader accepts a file or refuses it in words; nothing crashes, hangs, is run or is written."""
 
 import os
 
 import pytest
 
 from hostile.attacks import MARKER
-from hostile.readers import READERS, Reader
+from hostile.reader import Reader
+from hostile.readers import READERS
 from hostile.sandbox import ACCEPTED, CRASHED, try_reader
 
 pytestmark = pytest.mark.hostile

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.io import savemat
 
-from facemill.formats.matlab import read_small_matlab
+from facemill.formats.matlab import array_names, read_small_matlab
 from facemill.runtime.errors import FormatError
 from facemill.runtime.files import write_bytes
 
@@ -108,7 +108,7 @@ def read_deep3d(path: str | Path) -> Deep3DCoefficients:
             raise FormatError(
                 f"{path} lacks {', '.join(missing)}",
                 "id exp tex angle gamma trans (PyTorch) or coeff (TensorFlow)",
-                ", ".join(sorted(content)) or "none of them",
+                ", ".join(sorted(array_names(Path(path), what, "check the file"))) or "nothing",
                 "give the .mat file of one face that Deep3DFaceRecon or Facemill wrote",
             )
         values = {name: np.asarray(content[key], dtype=np.float64).reshape(-1) for name, key in _KEYS.items()}

@@ -170,7 +170,7 @@ def decoding(
         raise refusal(f"{path} cannot be read", expected, found, remedy) from error
     except Exception as error:
         words = str(error).strip().splitlines()
-        found = f"{words[0][:300]} ({type(error).__name__})" if words else type(error).__name__
+        found = words[0][:300] if words else type(error).__name__
         raise refusal(f"{path} cannot be read", expected, found, remedy) from error
 
 
