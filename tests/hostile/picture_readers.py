@@ -23,7 +23,7 @@ from hostile.reader import Reader
 
 
 def _photos(suffix: str, kind: str) -> list[Reader]:
-    modes = {"GIF": "P", "XBM": "1", "MSP": "1"}
+    modes = {"GIF": "P", "BLP": "P", "XBM": "1", "MSP": "1"}
     picture = Image.fromarray(noise(24, 32, 3)).convert(modes.get(kind, "RGB"))
     return [
         Reader(

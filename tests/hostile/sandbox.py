@@ -62,7 +62,7 @@ def _run_child(reader: Reader, folder: Path, count: int, first: int, outcome: Ou
     child = context.Process(target=_child, args=(reader, folder, count, first, theirs), daemon=True)
     child.start()
     theirs.close()
-    number, label = first, "the start of the child"
+    number, label = None, "before the first input"
     try:
         while True:
             if not ours.poll(SILENCE):
@@ -71,6 +71,8 @@ def _run_child(reader: Reader, folder: Path, count: int, first: int, outcome: Ou
             message = ours.recv()
             if message is None:
                 return None
+            if message[0] == "broken":
+                raise RuntimeError(f"{reader.name}: the suite itself failed:\n{message[1]}")
             if message[0] == "begin":
                 number, label = message[1:]
             else:
@@ -86,27 +88,32 @@ def _run_child(reader: Reader, folder: Path, count: int, first: int, outcome: Ou
         child.join()
     outcome.counts[CRASHED] += 1
     outcome.crashes.append(f"{reader.name}, {label}: {what}")
-    return number
+    return number  # None: it did not come to the inputs, and no other child would
 
 
 def _child(reader: Reader, folder: Path, count: int, first: int, pipe: Connection) -> None:
+    try:
+        _try_inputs(reader, folder, count, first, pipe)
+    except BaseException:
+        pipe.send(("broken", traceback.format_exc()))
+    pipe.close()
+    os._exit(0)
+
+
+def _try_inputs(reader: Reader, folder: Path, count: int, first: int, pipe: Connection) -> None:
     _confine()
     run, outside = folder / "run", folder / "outside"
     outside.mkdir()
     os.chdir(outside)
     victim, content = _fresh(reader, run)
-    for number, (label, place) in enumerate(_inputs(reader, victim, content, count, first)):
+    for number, (label, place) in enumerate(_inputs(reader, victim, content, count)):
         if number >= first:
             pipe.send(("begin", number, label))
             pipe.send(("end", *_outcome(reader, place, folder)))
     pipe.send(None)
-    pipe.close()
-    os._exit(0)
 
 
-def _inputs(
-    reader: Reader, victim: Path, content: bytes, count: int, first: int
-) -> Iterator[tuple[str, Path]]:
+def _inputs(reader: Reader, victim: Path, content: bytes, count: int) -> Iterator[tuple[str, Path]]:
     """Plant the inputs one after the other; yields what each is, and the path to read."""
     yield "the valid input", victim
     for label, attack in attacks_on(reader.kind):

@@ -17,7 +17,15 @@ from facemill.photos.plan import (
 )
 
 NAMES = [
-    *("<script>alert(1)<.jpg", '"onload="x.jpg', "{{7*7}}.jpg", "{photo}.jpg", "%s%n.jpg", "a b.jpg", "👩‍🦰.jpg"),
+    *(
+        "<script>alert(1)<.jpg",
+        '"onload="x.jpg',
+        "{{7*7}}.jpg",
+        "{photo}.jpg",
+        "%s%n.jpg",
+        "a b.jpg",
+        "👩‍🦰.jpg",
+    ),
     *("line\nbreak.jpg", "tab\t.jpg", "-rf.jpg", "$(touch x).jpg", "`x`.jpg", "a;b|c&d.jpg", "..jpg.jpg"),
     *("CON.jpg", "a.JPG", "A.jpg", "\u00e9.jpg", "e\u0301.jpg", "\u202egpj.jpg", " x .jpg", "*.jpg", "~.jpg"),
     *("x" * 240 + ".jpg", "..%2f..%2fetc.jpg", "\\..\\x.jpg", "\udcff\udcfe.jpg"),

@@ -31,7 +31,7 @@ class SmallRun:
 
 
 def make_run(results: Path, more: int = 0, names: Sequence[str] = ()) -> SmallRun:
-    """Two sets: `portraits` with 3 + `more` faces (or those of `names`) and two other photos, `empty` with NA."""
+    """Two sets: `portraits` with 3 + `more` faces (or `names`) and two other photos, `empty` with one, NA."""
     names = names or ["ann", HOSTILE, "wide " + "very" * 30 + "long", *(f"more {k}" for k in range(more))]
     folder = results / "coarse" / "portraits"
     rows = [_face(folder, name, index) for index, name in enumerate(names)]
