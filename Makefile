@@ -12,7 +12,7 @@ export OMP_WAIT_POLICY := passive
 SYSTEM_LIBRARIES := libusb-1.0-0 libgl1 libegl1 libgomp1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-browser test-slurm test-faults lint bench envs config clean
+.PHONY: help setup demo test test-slow test-browser test-slurm test-faults test-hostile lint bench envs config clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -49,6 +49,9 @@ test-slurm: setup  ## run the workflow on a Slurm cluster of its own (root; inst
 test-faults: setup  ## kill, fill, forbid, damage, turn the clock, stop: what runs survive (root; an hour)
 	@workflow/tools/install_system_libraries.sh faketime
 	$(BIN)/pytest -m faults tests/faults tests/workflow/test_kill.py
+
+test-hostile: setup  ## give hostile files to every reader; FACEMILL_HOSTILE_INPUTS=N mutants each (200)
+	$(BIN)/pytest -m hostile tests/hostile
 
 lint: setup  ## linter, formatter, type checker, Snakemake's own linter
 	$(BIN)/ruff check .

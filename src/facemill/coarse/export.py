@@ -23,6 +23,7 @@ from facemill.faces.photo_source import PhotoSource
 from facemill.faces.posed_face import PosedFace, pose_face
 from facemill.formats.deep3d import Deep3DCoefficients, write_deep3d
 from facemill.formats.meshes import write_glb, write_obj
+from facemill.formats.stored_pictures import opened_picture
 from facemill.geometry.camera import Camera
 from facemill.geometry.image import resize
 from facemill.geometry.mesh import Mesh
@@ -290,13 +291,8 @@ def _named(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
 
 
 def _read_crop(path: Path) -> NDArray[np.uint8]:
-    try:
-        with Image.open(path) as image:
-            return np.array(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise DamagedFileError(
-            f"{path} cannot be read", "the aligned crop", str(error), MADE_ANEW_FOLDER
-        ) from error
+    with opened_picture(path, "the aligned crop", MADE_ANEW_FOLDER, refusal=DamagedFileError) as image:
+        return np.array(image.convert("RGB"))
 
 
 def _write_points(path: Path, points: NDArray) -> None:

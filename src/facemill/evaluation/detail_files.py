@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from facemill.formats.stored_pictures import read_grey16
 from facemill.geometry.camera import Camera
 from facemill.geometry.mesh import FloatArray, IntArray
 from facemill.runtime.errors import FormatError
@@ -120,12 +120,4 @@ class TrueSurfaces:
 
 def _shown(path: Path) -> NDArray[np.bool_]:
     """(H, W) where the displacement picture of a synthetic photograph tells something."""
-    steps = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.is_file() else None
-    if steps is None or steps.ndim != 2 or steps.dtype != np.uint16:
-        raise FormatError(
-            f"{path} cannot be read",
-            "a 16-bit grey PNG of synthesize_photos",
-            "no file" if steps is None else f"{steps.dtype} of shape {steps.shape}",
-            "make the set with displacement: true",
-        )
-    return np.asarray(steps > 0)
+    return np.asarray(read_grey16(path, "make the set with displacement: true") > 0)

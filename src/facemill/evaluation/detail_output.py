@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw
 from facemill.evaluation.detail import DetailEvaluation, ShardFiles, relief_of
 from facemill.evaluation.detail_case import Relief
 from facemill.evaluation.detail_files import TrueSurface
+from facemill.formats.stored_pictures import PNG_OR_JPEG, opened_picture
 from facemill.geometry.camera import Camera, project
 from facemill.geometry.sampling import warp
 from facemill.models.morphable import MorphableModel
@@ -71,7 +72,7 @@ def draw_row(picture: Path, relief: Relief, truth: TrueSurface, title: str) -> I
     """The photo and the three surfaces in its pose, under one light, cut to the face."""
     square_from_photo = _framing(truth.camera, relief.smooth)
     camera = truth.camera.cropped(torch.from_numpy(square_from_photo))
-    with Image.open(picture) as photo:
+    with opened_picture(picture, "a photo of synthesize_photos", "make it again", PNG_OR_JPEG) as photo:
         seen = warp(np.array(photo.convert("RGB")), square_from_photo, (SIDE, SIDE))
     views = [Image.fromarray(seen)]
     triangles = torch.from_numpy(truth.triangles)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,8 +11,9 @@ import pandas as pd
 from facemill.evaluation.breakdown import groups_of
 from facemill.evaluation.histograms import Histograms, read_histograms
 from facemill.evaluation.settings import NowSettings
-from facemill.runtime.errors import FormatError
 from facemill.runtime.files import write_text
+from facemill.runtime.inputs import read_json_object
+from facemill.runtime.tables import read_csv
 
 MEAN_FACE = "mean_face"
 ALIKE = ("dataset", "protocol", "visible_only")  # of results that can be compared
@@ -101,17 +101,9 @@ def _rows(result: _Result, floor: _Result, settings: NowSettings) -> Iterator[tu
 
 
 def _read(files: NowFiles) -> _Result:
-    try:
-        summary = json.loads(Path(files.summary).read_text(encoding="utf-8"))
-        missing = [key for key in (*ALIKE, "predictions") if key not in summary]
-        table = pd.read_csv(files.cases, dtype={"case": str, "challenge": str}).set_index("case")
-        if missing or "challenge" not in table:
-            raise KeyError(", ".join(missing) or "challenge")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise FormatError(
-            f"{files.summary} or {files.cases} is not a result of evaluate_now",
-            "figures (JSON) and a row per case (CSV)",
-            f"{type(error).__name__}: {error}",
-            "run the evaluation again",
-        ) from error
+    expected, remedy = "a result of evaluate_now", "run the evaluation again"
+    summary = read_json_object(files.summary, expected, remedy, (*ALIKE, "predictions"))
+    kinds = {"case": str, "challenge": str}
+    table = read_csv(files.cases, f"{expected}, a row per case", remedy, tuple(kinds), dtype=kinds)
+    table = table.set_index("case")
     return _Result(files.name, summary, table, read_histograms(files.histograms))

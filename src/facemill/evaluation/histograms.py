@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facemill.geometry.mesh import FloatArray
+from facemill.runtime.errors import FormatError
 from facemill.runtime.files import load_arrays, save_arrays
+from facemill.runtime.inputs import shown
 from facemill.runtime.seeds import generator_of
 
 STEP = 0.005  # mm
@@ -134,6 +136,16 @@ def read_histograms(path: str | Path) -> Histograms:
         FormatError: missing, damaged, or without one of its arrays.
     """
     arrays = load_arrays(path, KEYS)
+    count = len(arrays["case"]) if arrays["case"].ndim == 1 else -1
+    shapes = {"subject": (count,), "counts": (count, STEPS + 1), "sums": (count,)}
+    wrong = [name for name, shape in shapes.items() if arrays[name].shape != shape]
+    if wrong or not (arrays["counts"].dtype.kind in "iuf" and np.isfinite(arrays["sums"]).all()):
+        raise FormatError(
+            f"{path} does not hold together",
+            f"a row per case: {shapes}",
+            shown({name: arrays[name].shape for name in KEYS}),
+            "run the evaluation again",
+        )
     return Histograms(arrays["case"], arrays["subject"], arrays["counts"], arrays["sums"])
 
 

@@ -22,8 +22,9 @@ from facemill.formats.meshes import read_mesh
 from facemill.geometry.mesh import FloatArray, Mesh
 from facemill.runtime.errors import FormatError, PhotoError
 from facemill.runtime.files import write_json, write_text
+from facemill.runtime.inputs import is_plain_file
 from facemill.runtime.storage import is_machine_fault
-from facemill.runtime.tables import ERROR, OK
+from facemill.runtime.tables import ERROR, OK, read_csv
 
 COLUMNS = ("case", "prediction", "truth", "prediction_points", "truth_points")
 MISSING = "missing_prediction"
@@ -136,13 +137,9 @@ def write_pairs(evaluation: MeshEvaluation, summary: str | Path, cases: str | Pa
 
 def _read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     expected = "a CSV table with the columns " + ", ".join(columns)
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise FormatError(f"{path} cannot be read", expected, str(error), "correct the path") from error
-    found = ", ".join(table.columns)
-    if not set(columns) <= set(table.columns) or table.empty:
-        raise FormatError(f"{path} is no table of cases", expected, found or "nothing", "complete it")
+    table = read_csv(path, expected, "complete it", columns, dtype=str, keep_default_na=False)
+    if table.empty:
+        raise FormatError(f"{path} is no table of cases", expected, "no row", "complete it")
     if table["case"].duplicated().any():
         name = table["case"][table["case"].duplicated()].iloc[0]
         raise FormatError(f"{path} names a case twice", "a name per row", name, "rename one")
@@ -161,7 +158,7 @@ def _numbers_of(row: Mapping[Any, Any], names: Sequence[str]) -> dict[str, float
 
 def _read_pair(folder: Path, row: Mapping[Any, Any]) -> MeshPair:
     places = {name: folder / Path(row[name]).expanduser() for name in COLUMNS[1:]}
-    if not places["prediction"].is_file():
+    if not is_plain_file(places["prediction"]):
         raise PhotoError(MISSING, f"{places['prediction']} is missing")
     parts: dict[str, Any] = {}
     for name, place in places.items():

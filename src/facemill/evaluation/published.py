@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +11,8 @@ import pandas as pd
 from facemill.evaluation.settings import CompareSettings
 from facemill.runtime.errors import FormatError
 from facemill.runtime.files import write_text
+from facemill.runtime.inputs import decoding, read_json_object
+from facemill.runtime.tables import read_csv
 
 COLUMNS = (
     "protocol",
@@ -69,7 +70,8 @@ def read_published(folder: str | Path) -> pd.DataFrame:
         )
     tables = []
     for path in paths:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        expected = "a table of published figures"
+        table = read_csv(path, expected, "restore resources/published", dtype=str, keep_default_na=False)
         if tuple(table.columns) != COLUMNS:
             raise FormatError(
                 f"{path} has other columns",
@@ -195,19 +197,12 @@ def figures_of(result: Mapping[str, Any]) -> list[Figure]:
 
 
 def _own_rows(name: str, path: Path) -> Iterable[dict[str, Any]]:
-    try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-        origin = result["origin"]
-        column = f"here_{origin}_data"
+    expected, remedy = "a result of an evaluation", "run the evaluation again"
+    result = read_json_object(path, expected, remedy, ("protocol", "origin"))
+    with decoding(path, f"{expected}, with its figures", remedy):
+        column = f"here_{result['origin']}_data"
         figures = figures_of(result)
-        words = _WORDS[origin]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise FormatError(
-            f"{path} is not a result of an evaluation",
-            "JSON with protocol, origin and figures",
-            f"{type(error).__name__}: {error}",
-            "run the evaluation again",
-        ) from error
+        words = _WORDS[result["origin"]]
     for figure in figures:
         yield {
             "protocol": result["protocol"],

@@ -1,13 +1,12 @@
 """The pictures that the photo stages wrote, as the coarse stage reads them."""
 
-import zlib
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
+from facemill.formats.stored_pictures import opened_picture
 from facemill.geometry.camera import DEEP3D_SIZE
 from facemill.runtime.errors import FormatError
 from facemill.runtime.storage import MADE_ANEW_FOLDER, DamagedFileError
@@ -30,13 +29,9 @@ def _read(path: Path, mode: str, shape: tuple[int, ...]) -> Tensor:
         DamagedFileError: the file is missing or is not a whole PNG.
         FormatError: it has another mode or size.
     """
-    try:
-        with Image.open(path, formats=("PNG",)) as image:
-            found_mode, pixels = image.mode, np.array(image)
-    except (OSError, SyntaxError, ValueError, zlib.error) as error:
-        raise DamagedFileError(
-            f"{path} cannot be read", "a PNG that an earlier stage wrote", str(error), MADE_ANEW_FOLDER
-        ) from error
+    expected = "a PNG that an earlier stage wrote"
+    with opened_picture(path, expected, MADE_ANEW_FOLDER, refusal=DamagedFileError) as image:
+        found_mode, pixels = image.mode, np.array(image)
     if found_mode != mode or pixels.shape != shape:
         raise FormatError(
             f"{path} is not a picture of an aligned crop",

@@ -9,7 +9,6 @@ code), `reason` (a sentence), and what the fit tells of the capture.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from facemill.runtime.errors import FormatError
 from facemill.runtime.files import load_arrays, save_arrays, write_json
+from facemill.runtime.inputs import decoding, read_json_object, shown
 
 FORMAT = "facemill-base-mesh-1"
 OK = "ok"
@@ -108,33 +108,37 @@ def read_base_mesh(arrays: str | Path, report: str | Path, capture: str) -> Fitt
     Raises:
         FormatError: a file is missing, damaged or of another format, or says nothing of the capture.
     """
-    captures = _read_report(Path(report))
+    content = read_json_object(report, "a fit of base meshes", _REMEDY, ("captures",), FORMAT)
+    captures = content["captures"] if isinstance(content["captures"], dict) else {}
     if capture not in captures:
         raise FormatError(
-            f"{report} says nothing of the capture {capture}", capture, ", ".join(captures) or "none", _REMEDY
+            f"{report} says nothing of the capture {capture}", capture, shown(list(captures)), _REMEDY
         )
     told = captures[capture]
+    if not isinstance(told, dict) or not {"status", "reason"} <= set(told):
+        raise FormatError(f"{report}: {capture} is not whole", "status and reason", shown(told), _REMEDY)
     if told["status"] != OK:
         return FittedCapture(told["status"], told["reason"], None, told)
     columns = load_arrays(arrays, required=_ARRAYS)
-    rows = np.flatnonzero(columns["capture"] == capture)
-    if len(rows) != 1:
-        found = ", ".join(map(str, columns["capture"])) or "none"
-        raise FormatError(f"{arrays} has no row for {capture}", "one row", found, _REMEDY)
-    row = {name: columns[name][rows[0]] for name in _ARRAYS if name not in ("capture", "identity", "scale")}
-    scale = float(columns["scale"][rows[0]])
+    names = [str(name) for name in columns["capture"].ravel()]
+    if names.count(capture) != 1:
+        raise FormatError(f"{arrays} has no row for {capture}", "one row", shown(names), _REMEDY)
+    place = names.index(capture)
+    with decoding(arrays, "a row of finite numbers per capture", _REMEDY):
+        row = {name: columns[name][place] for name in _ARRAYS if name not in ("capture", "identity", "scale")}
+        scale = float(columns["scale"][place])
+        _check_row({**row, "scale": np.array(scale), "identity": columns["identity"]})
     return FittedCapture(OK, "", BaseMesh(capture, columns["identity"], scale=scale, **row), told)
 
 
-def _read_report(path: Path) -> dict[str, Mapping[str, Any]]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise FormatError(
-            f"{path} cannot be read", f"JSON of format {FORMAT}", str(error), _REMEDY
-        ) from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        found = content.get("format", "no format") if isinstance(content, dict) else type(content).__name__
-        raise FormatError(f"{path} is no fit of base meshes", f"format {FORMAT}", str(found), _REMEDY)
-    captures: dict[str, Mapping[str, Any]] = content["captures"]
-    return captures
+def _check_row(row: Mapping[str, NDArray]) -> None:
+    """ValueError unless the arrays are finite numbers of shapes that fit together."""
+    count = len(row["vertices"])
+    shapes: dict[str, tuple[int, ...]] = {
+        **{"rotation": (3, 3), "translation": (3,), "scale": (), "deviation": (count,)},
+        **dict.fromkeys(("offset", "vertices"), (count, 3)),
+    }
+    for name, values in row.items():
+        shape = shapes.get(name, (values.size,))
+        if values.shape != shape or values.dtype.kind != "f" or not np.isfinite(values).all():
+            raise ValueError(f"{name}: {values.dtype} of shape {values.shape}, not finite numbers of {shape}")

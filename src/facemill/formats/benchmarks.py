@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
+import math
 from pathlib import Path
 from typing import NamedTuple
 
 from facemill.runtime.errors import FormatError
+from facemill.runtime.inputs import decoding, is_plain_file, read_text, shown
 
 
 class Cost(NamedTuple):
@@ -26,20 +29,16 @@ def read_cost(path: str | Path) -> Cost | None:
     Raises:
         FormatError: the file cannot be read or is no benchmark.
     """
-    if not Path(path).is_file():
+    if not is_plain_file(path):
         return None
-    try:
-        with open(path, encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file, delimiter="\t"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise FormatError(
-            f"{path} cannot be read", "a benchmark of Snakemake", str(error), "remove it"
-        ) from error
+    text = read_text(path, "a benchmark of Snakemake", "remove it")
+    with decoding(path, "a benchmark of Snakemake", "remove it"):
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter="\t"))
     if not rows or "s" not in rows[-1] or "max_rss" not in rows[-1]:
         raise FormatError(
             f"{path} is no benchmark of Snakemake",
             "a row with s and max_rss",
-            str(list(rows[-1])) if rows else "no row",
+            shown(list(rows[-1])) if rows else "no row",
             "remove it",
         )
     return Cost(*(_number(rows[-1].get(name)) for name in ("s", "cpu_time", "max_rss")))
@@ -51,6 +50,7 @@ def _number(text: str | None) -> float | None:
     (2.5, None, None)
     """
     try:
-        return float(text or "")
+        number = float(text or "")
     except ValueError:
         return None
+    return number if math.isfinite(number) else None

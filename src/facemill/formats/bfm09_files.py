@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from facemill.formats.matlab import Expected, array_names, read_matlab, recognise_bytes, require_file
 from facemill.runtime.errors import LicensedFileError
+from facemill.runtime.inputs import decoding, read_content
 
 VERTICES = 53490
 COMPONENTS = 199
@@ -18,6 +19,7 @@ EXPRESSIONS = 79
 CROP_COUNT, CROP_TRIANGLES = 35709, 70789
 FRONT_COUNT, FRONT_TRIANGLES = 27660, 54681
 INCIDENT = 8
+LARGEST_DEVIATIONS = 1_000_000  # bytes; the file has 79 numbers
 
 MODEL_FILE = "01_MorphableModel.mat"
 EXPRESSION_FILE = "Exp_Pca.bin"
@@ -136,7 +138,10 @@ def read_expression_basis(path: str | Path) -> NDArray[np.float32]:
     require_file(path, WHAT[EXPRESSION_FILE], _EXPRESSION_REMEDY)
     whole = 4 + 4 * 3 * TRIMMED * (1 + EXPRESSIONS)
     size = path.stat().st_size
-    with path.open("rb") as file:
+    with (
+        decoding(path, WHAT[EXPRESSION_FILE], _EXPRESSION_REMEDY, LicensedFileError),
+        path.open("rb") as file,
+    ):
         head = file.read(512)
     count = int(np.frombuffer(head[:4].ljust(4, b"\0"), dtype="<i4")[0])
     if size != whole or count != EXPRESSIONS:
@@ -169,19 +174,21 @@ def _read_indices(path: Path, key: str, count: int, highest: int) -> NDArray[np.
 
 
 def _read_deviations(path: Path) -> NDArray[np.float64]:
-    words = path.read_text(encoding="utf-8", errors="replace").split()
+    what, remedy = WHAT[DEVIATION_FILE], remedy_of(DEVIATION_FILE)
+    content = read_content(path, what, remedy, LicensedFileError, largest=LARGEST_DEVIATIONS)
+    words = content.decode("utf-8", "replace").split()
     try:
         values = np.array(words, dtype=np.float64)
     except ValueError:
         values = np.empty(0)
     if values.shape != (EXPRESSIONS,) or not (np.isfinite(values) & (values > 0)).all():
         found = f"{len(words)} words, the first {words[0][:40]!r}" if words else "nothing"
-        known = recognise_bytes(path.read_bytes()[:512])
+        known = recognise_bytes(content[:512])
         raise LicensedFileError(
-            f"{path} is not {WHAT[DEVIATION_FILE]}",
+            f"{path} is not {what}",
             f"{EXPRESSIONS} positive numbers, the first 453980",
             known or found,
-            remedy_of(DEVIATION_FILE),
+            remedy,
         )
     return values
 

@@ -14,7 +14,6 @@ OpenCV. A view, and the whole file, may carry `status` and `reason`: anything bu
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,10 +30,12 @@ from facemill.formats.rig_views import (
     checked_camera,
     lens_numbers,
     pixels_of,
+    view_name,
 )
 from facemill.geometry.lens import Lens
 from facemill.runtime.errors import FormatError
 from facemill.runtime.files import write_json
+from facemill.runtime.inputs import is_plain_file, leads_out, read_json_object, shown
 
 CAMERAS = "cameras.json"
 
@@ -51,16 +52,16 @@ def read_cameras(path: str | Path, photos: str | Path | None = None) -> Rig:
         FormatError: the file cannot be read, has no views, or its `unit_mm` is not positive.
     """
     path = Path(path)
-    content = read_object(path, _REMEDY)
+    content = read_json_object(path, "a JSON object", _REMEDY)
     views = content.get("views")
     if not isinstance(views, list) or not (views or "status" in content):
-        raise FormatError(f"{path} has no views", f'"views": a list of {_VIEW}', str(views)[:80], _REMEDY)
+        raise FormatError(f"{path} has no views", f'"views": a list of {_VIEW}', shown(views), _REMEDY)
     unit = content.get("unit_mm")
-    if unit is not None and not (isinstance(unit, int | float) and 0 < unit < float("inf")):
-        raise FormatError(f"{path}: unit_mm", "a positive number, or null", repr(unit), _REMEDY)
+    if unit is not None and not (type(unit) in (int, float) and 0 < unit < float("inf")):
+        raise FormatError(f"{path}: unit_mm", "a positive number, or null", shown(unit), _REMEDY)
     folder = path.parent if photos is None else Path(photos)
     found = tuple(_view(folder, values, place) for place, values in enumerate(views))
-    return Rig(found, unit, str(content.get("status", OK)), str(content.get("reason", "")))
+    return Rig(found, unit, _word(content, "status", OK), _word(content, "reason", ""))
 
 
 def write_cameras(path: str | Path, rig: Rig, photos: str | Path) -> None:
@@ -72,21 +73,6 @@ def write_cameras(path: str | Path, rig: Rig, photos: str | Path) -> None:
     write_json(path, {"unit_mm": rig.unit_mm, "status": rig.status, "reason": rig.reason, "views": views})
 
 
-def read_object(path: Path, remedy: str) -> Mapping[str, Any]:
-    """A JSON object.
-
-    Raises:
-        FormatError: there is none.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise FormatError(f"{path} cannot be read as JSON", "a JSON object", str(error), remedy) from error
-    if not isinstance(content, dict):
-        raise FormatError(f"{path} is of another form", "a JSON object", type(content).__name__, remedy)
-    return content
-
-
 def _view(folder: Path, values: Any, place: int) -> RigView:
     name = values.get("file") if isinstance(values, dict) else None
     if not isinstance(name, str) or not name:
@@ -96,11 +82,14 @@ def _view(folder: Path, values: Any, place: int) -> RigView:
             status=BAD_PARAMETERS,
             reason=f"views[{place}] has no file; expected {_VIEW}",
         )
-    stem = Path(name).stem
-    file = next((found for found in (folder / name, folder / "images" / name) if found.is_file()), None)
-    status = str(values.get("status", OK))
+    stem = view_name(name)
+    if leads_out(name):
+        reason = f"{CAMERAS}: the file {shown(name)} is not below the folder of the capture"
+        return RigView(stem, None, status=BAD_PARAMETERS, reason=reason)
+    file = next((found for found in (folder / name, folder / "images" / name) if is_plain_file(found)), None)
+    status = _word(values, "status", OK)
     if status != OK:
-        return RigView(stem, file, status=status, reason=str(values.get("reason", "")))
+        return RigView(stem, file, status=status, reason=_word(values, "reason", ""))
     missing = [key for key in ("intrinsics", "extrinsics") if key not in values]
     try:
         if missing:
@@ -114,7 +103,13 @@ def _view(folder: Path, values: Any, place: int) -> RigView:
             size = pixels_of("height", values.get("height")), pixels_of("width", values.get("width"))
     except BadViewError as error:
         return RigView(stem, file, status=error.status, reason=error.reason)
-    return RigView(stem, file, camera, lens, size, focal_source=str(values.get("focal_source", "given")))
+    return RigView(stem, file, camera, lens, size, focal_source=_word(values, "focal_source", "given"))
+
+
+def _word(values: Mapping[str, Any], key: str, default: str) -> str:
+    """A text of the file; of anything else so much as fits into a table."""
+    value = values.get(key, default)
+    return value if isinstance(value, str) else shown(value)
 
 
 def _plain(view: RigView, photos: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ list of objects with `name`, `file`, `size` [height, width], `rotation` 3x3, `tr
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +18,8 @@ from typing import Any
 import torch
 
 from facemill.geometry.camera import Camera
-from facemill.runtime.errors import FormatError
 from facemill.runtime.files import write_json
+from facemill.runtime.inputs import decoding, leads_out, read_json_object, shown
 
 FORMAT = "facemill-capture-1"
 OK = "ok"
@@ -110,27 +110,17 @@ def read_capture_file(path: str | Path) -> Capture:
     Raises:
         FormatError: the file is missing, is not whole, or is of another format.
     """
-    path = Path(path)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise FormatError(
-            f"{path} cannot be read", f"JSON of format {FORMAT}", str(error), _REMEDY
-        ) from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        found = content.get("format", "no format") if isinstance(content, dict) else type(content).__name__
-        raise FormatError(f"{path} is no prepared capture", f"format {FORMAT}", str(found), _REMEDY)
-    try:
+    keys = ("status", "reason", "unit_mm", "unit_source", "unit_deviation", "views")
+    content = read_json_object(path, "a prepared capture", _REMEDY, keys, FORMAT)
+    with decoding(path, "a whole prepared capture", _REMEDY):
         return Capture(
-            content["status"],
-            content["reason"],
-            content["unit_mm"],
-            content["unit_source"],
-            content["unit_deviation"],
+            _text(content, "status"),
+            _text(content, "reason"),
+            None if content["unit_mm"] is None else _number(content, "unit_mm"),
+            _text(content, "unit_source"),
+            _number(content, "unit_deviation"),
             tuple(_view(view) for view in content["views"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise FormatError(f"{path} is not whole", "all keys of the format", repr(error), _REMEDY) from error
 
 
 def picture_file(path: str | Path, view: PreparedView) -> Path:
@@ -155,17 +145,39 @@ def _plain(view: PreparedView) -> dict[str, Any]:
 
 def _view(values: Mapping[str, Any]) -> PreparedView:
     height, width = values["size"]
-    red, green, blue = values["gains"]
-    parts = (
-        torch.tensor(values[name], dtype=torch.float64) for name in ("rotation", "translation", "intrinsics")
-    )
+    red, green, blue = _array(values, "gains", (3,)).tolist()
+    shapes = {"rotation": (3, 3), "translation": (3,), "intrinsics": (3, 3)}
+    parts = (_array(values, name, shape) for name, shape in shapes.items())
+    name, file = _text(values, "name"), _text(values, "file")
+    if file and leads_out(file):
+        raise ValueError(f"the file {shown(file)} of a view is not below the folder of the capture")
     return PreparedView(
-        values["name"],
-        values["file"],
+        name,
+        file,
         Camera(*parts),
         (int(height), int(width)),
-        (float(red), float(green), float(blue)),
-        values["status"],
-        values["reason"],
-        values["focal_source"],
+        (red, green, blue),
+        _text(values, "status"),
+        _text(values, "reason"),
+        _text(values, "focal_source"),
     )
+
+
+def _text(values: Mapping[str, Any], key: str) -> str:
+    if not isinstance(values[key], str):
+        raise ValueError(f"{key} is {shown(values[key])}, not a text")
+    return str(values[key])
+
+
+def _number(values: Mapping[str, Any], key: str) -> float:
+    value = float(values[key])
+    if not math.isfinite(value):
+        raise ValueError(f"{key} is {value}, not a finite number")
+    return value
+
+
+def _array(values: Mapping[str, Any], key: str, shape: tuple[int, ...]) -> torch.Tensor:
+    array = torch.tensor(values[key], dtype=torch.float64)
+    if array.shape != shape or not bool(torch.isfinite(array).all()):
+        raise ValueError(f"{key} is {shown(values[key])}, not finite numbers of shape {shape}")
+    return array

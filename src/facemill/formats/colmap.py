@@ -20,9 +20,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from facemill.formats.rig_views import BAD_PARAMETERS, BadViewError, RigView, checked_camera
+from facemill.formats.rig_views import (
+    BAD_PARAMETERS,
+    BadViewError,
+    RigView,
+    checked_camera,
+    pixels_of,
+    view_name,
+)
 from facemill.geometry.lens import Lens
 from facemill.runtime.errors import FormatError
+from facemill.runtime.inputs import is_plain_file, leads_out, read_content, read_text, shown
 
 PHOTO_FOLDERS = ("images", ".")
 MODELS = {
@@ -72,7 +80,7 @@ def read_colmap(model: str | Path, folder: str | Path) -> list[RigView]:
         FormatError: a file is missing, is cut off or of another form, or holds no image.
     """
     model, folder = Path(model), Path(folder)
-    binary = (model / "cameras.bin").is_file()
+    binary = (model / "cameras.bin").exists()
     cameras = _binary_cameras(model / "cameras.bin") if binary else _text_cameras(model / "cameras.txt")
     images = _binary_images(model / "images.bin") if binary else _text_images(model / "images.txt")
     if not images:
@@ -108,6 +116,8 @@ def intrinsics_of(camera: ColmapCamera) -> tuple[NDArray[np.float64], Lens]:
         BadViewError: the model is no pinhole with the lens of OpenCV's five terms (a fisheye, say).
     """
     values = camera.parameters
+    if not np.isfinite(values).all():
+        raise BadViewError(BAD_PARAMETERS, f"the parameters {values} are not finite; {_REMEDY}")
     lens = Lens()
     if camera.model in ("SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL"):
         fx, cx, cy = values[:3]
@@ -128,26 +138,30 @@ def intrinsics_of(camera: ColmapCamera) -> tuple[NDArray[np.float64], Lens]:
 
 
 def _view(image: ColmapImage, cameras: dict[int, ColmapCamera], folder: Path) -> RigView:
-    name = Path(image.name).stem
-    places = (folder / place / image.name for place in PHOTO_FOLDERS)
-    file = next((place for place in places if place.is_file()), None)
+    name = view_name(image.name)
+    file = None
+    if not leads_out(image.name):
+        places = (folder / place / image.name for place in PHOTO_FOLDERS)
+        file = next((place for place in places if is_plain_file(place)), None)
     try:
+        if leads_out(image.name):
+            raise BadViewError(
+                BAD_PARAMETERS, f"{shown(image.name)} is not below the folder of the capture; {_REMEDY}"
+            )
         if image.camera not in cameras:
             raise BadViewError(BAD_PARAMETERS, f"{image.name} has camera {image.camera}, which is not listed")
         found = cameras[image.camera]
+        size = pixels_of("height", found.size[0]), pixels_of("width", found.size[1])
         intrinsics, lens = intrinsics_of(found)
         pose = np.column_stack([matrix_from_quaternion(image.quaternion), image.translation])
         camera = checked_camera(intrinsics, pose)
     except BadViewError as error:
         return RigView(name, file, status=error.status, reason=error.reason)
-    return RigView(name, file, camera, lens, found.size, focal_source="calibrated", as_stored=True)
+    return RigView(name, file, camera, lens, size, focal_source="calibrated", as_stored=True)
 
 
 def _text_lines(path: Path) -> list[str]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise FormatError(f"{path} cannot be read", "COLMAP's text", str(error), _REMEDY) from error
+    text = read_text(path, "COLMAP's text", _REMEDY)
     return [line for line in text.splitlines() if not line.startswith("#")]
 
 
@@ -191,21 +205,21 @@ class _Bytes:
 
     def __init__(self, path: Path) -> None:
         self.path, self.at = path, 0
-        try:
-            self.content = path.read_bytes()
-        except OSError as error:
-            raise FormatError(f"{path} cannot be read", "COLMAP's binary", str(error), _REMEDY) from error
+        self.content = read_content(path, "COLMAP's binary", _REMEDY)
 
     def take(self, form: str) -> tuple:
         """The next values of a `struct` format, little-endian."""
-        size = struct.calcsize("<" + form)
+        at = self.at
+        self.skip(struct.calcsize("<" + form))
+        return struct.unpack_from("<" + form, self.content, at)
+
+    def skip(self, size: int) -> None:
+        """Pass over so many bytes."""
         if self.at + size > len(self.content):
             raise FormatError(
                 f"{self.path} is cut off", "COLMAP's binary", f"{len(self.content)} bytes", _REMEDY
             )
-        values = struct.unpack_from("<" + form, self.content, self.at)
         self.at += size
-        return values
 
     def text(self) -> str:
         """A name up to its zero byte."""
@@ -240,5 +254,5 @@ def _read_images(data: _Bytes) -> Iterator[ColmapImage]:
         (camera,) = data.take("I")
         name = data.text()
         (points,) = data.take("Q")
-        data.take(f"{24 * points}x")
+        data.skip(24 * points)
         yield ColmapImage(name, pose[:4], pose[4:], camera)

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.io import loadmat, savemat
-from scipy.io.matlab import MatReadError
+from scipy.io import savemat
 
+from facemill.formats.matlab import array_names, read_small_matlab
 from facemill.runtime.errors import FormatError
 from facemill.runtime.files import write_bytes
 
@@ -91,21 +91,11 @@ def read_deep3d(path: str | Path) -> Deep3DCoefficients:
     """Read a .mat file of either program.
 
     Raises:
-        FormatError: the file is missing, is no .mat of version 4 to 7, or lacks a key.
+        FormatError: the file is missing, is no .mat of version 4 to 7, lacks a key, or holds other than
+            finite numbers.
     """
-    try:
-        content = {
-            key: value for key, value in loadmat(str(path), appendmat=False).items() if key[:2] != "__"
-        }
-    except FileNotFoundError as error:
-        raise FormatError(f"{path} is missing", "a .mat file", "nothing", "check the path") from error
-    except (ValueError, TypeError, OSError, NotImplementedError, MatReadError) as error:
-        raise FormatError(
-            f"{path} cannot be read as .mat",
-            "coefficients written by Deep3DFaceRecon",
-            str(error),
-            "check the file",
-        ) from error
+    what = "coefficients written by Deep3DFaceRecon"
+    content = read_small_matlab(path, (*_KEYS.values(), "lm68", "coeff", "lm_68p"), what, "check the file")
     try:
         if "coeff" in content:
             landmarks = content.get("lm_68p")
@@ -118,7 +108,7 @@ def read_deep3d(path: str | Path) -> Deep3DCoefficients:
             raise FormatError(
                 f"{path} lacks {', '.join(missing)}",
                 "id exp tex angle gamma trans (PyTorch) or coeff (TensorFlow)",
-                ", ".join(sorted(content)) or "nothing",
+                ", ".join(sorted(array_names(Path(path), what, "check the file"))) or "nothing",
                 "give the .mat file of one face that Deep3DFaceRecon or Facemill wrote",
             )
         values = {name: np.asarray(content[key], dtype=np.float64).reshape(-1) for name, key in _KEYS.items()}

@@ -8,7 +8,6 @@ the usual scale, which `fitting_scale` makes larger where a map needs it.
 from __future__ import annotations
 
 import itertools
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,10 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from facemill.formats.stored_pictures import opened_picture
 from facemill.runtime.errors import FormatError
 from facemill.runtime.files import atomic_path, write_json
+from facemill.runtime.inputs import read_json, shown
 
 FORMAT = "facemill-displacement-1"
 SCALE = 1e-4  # millimetres a step
@@ -109,13 +110,8 @@ def read_displacement(path: str | Path) -> NDArray[np.float32]:
             unit, or picture and sidecar disagree.
     """
     path = Path(path)
-    try:
-        with Image.open(path, formats=("PNG",)) as image:
-            mode, values, text = image.mode, np.array(image), dict(getattr(image, "text", {}))
-    except (OSError, SyntaxError) as error:
-        raise FormatError(
-            f"{path} cannot be read", "a PNG of 16-bit grey", str(error), "check the path, or export it again"
-        ) from error
+    with opened_picture(path, "a PNG of 16-bit grey", "check the path, or export it again") as image:
+        mode, values, text = image.mode, np.array(image), dict(getattr(image, "text", {}))
     if not mode.startswith("I;16") and not (mode == "I" and values.ndim == 2 and values.max() > 255):
         raise FormatError(
             f"{path} has another bit depth",
@@ -136,40 +132,44 @@ def read_displacement(path: str | Path) -> NDArray[np.float32]:
         )
     scale, zero = _number(path, known, "scale"), _number(path, known, "zero")
     if known.get("unit", UNIT) != UNIT:
-        raise FormatError(f"{path} has another unit", UNIT, str(known["unit"]), "convert it to millimetres")
+        raise FormatError(f"{path} has another unit", UNIT, shown(known["unit"]), "convert it to millimetres")
     if "scale" in beside and not math.isclose(_number(path, beside, "scale"), scale):
         raise FormatError(
             f"{path} and its sidecar disagree",
             f"one scale, {scale}",
-            f"{beside['scale']} in {path.stem}.json",
+            f"{shown(beside['scale'])} in {path.stem}.json",
             "they belong to different maps: export both again",
         )
-    return ((values.astype(np.float64) - zero) * scale).astype(np.float32)
+    with np.errstate(over="ignore"):
+        displacement = ((values.astype(np.float64) - zero) * scale).astype(np.float32)
+    if not np.isfinite(displacement).all():
+        raise FormatError(
+            f"{path} states a scale that no surface has",
+            "millimetres of a displacement",
+            f"scale {scale}, zero {zero}",
+            "export the map again",
+        )
+    return displacement
 
 
 def _sidecar(path: Path) -> dict[str, Any]:
     """What the sidecar says; nothing when there is none."""
-    if not path.is_file():
+    if not path.exists():
         return {}
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise FormatError(
-            f"{path} cannot be read", "the JSON that tells the scale of a map", str(error), "export it again"
-        ) from error
+    found = read_json(path, "the JSON that tells the scale of a map", "export it again")
     return found if isinstance(found, dict) else {}
 
 
 def _number(path: Path, known: dict[str, Any], key: str) -> float:
     try:
         value = float(known[key])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         value = math.nan
     if not math.isfinite(value) or (key == "scale" and value <= 0):
         raise FormatError(
             f"{path} states no usable {key}",
             "a positive number" if key == "scale" else "a number",
-            str(known.get(key)),
+            shown(known.get(key)),
             "export the map again",
         )
     return value

@@ -11,6 +11,7 @@ Layers that only mark or fetch another's output (tags) leave nothing but their v
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +19,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from facemill.runtime.errors import FormatError
+from facemill.runtime.inputs import decoding, read_content
 
 _LARGEST_VERSION = 3
+LARGEST_SIDE = 4096
 _INPUT = "input_rgb_image_sized"
 
 
@@ -57,20 +59,13 @@ def read_dlib_network(path: str | Path) -> DlibNetwork:
     Raises:
         FormatError: the file is missing, cut, followed by something, or of another kind.
     """
-    try:
-        stream = _Stream(Path(path).read_bytes())
+    expected = "dlib_face_recognition_resnet_model_v1.dat, a network of dlib"
+    remedy = "take the file from the Python package face_recognition_models 0.3.0"
+    stream = _Stream(read_content(path, expected, remedy))
+    with decoding(path, expected, remedy):
         network = _network(stream)
         if stream.position != len(stream.content):
             raise ValueError(f"{len(stream.content) - stream.position} bytes follow its last layer")
-    except FileNotFoundError as error:
-        raise FormatError(f"{path} is missing", "a network of dlib", "nothing", "check the path") from error
-    except (ValueError, IndexError, OverflowError, OSError) as error:
-        raise FormatError(
-            f"{path} cannot be read as a network of dlib",
-            "dlib_face_recognition_resnet_model_v1.dat",
-            str(error) or type(error).__name__,
-            "take the file from the Python package face_recognition_models 0.3.0",
-        ) from error
     return network
 
 
@@ -105,8 +100,11 @@ class _Stream:
         if version != 2:
             raise ValueError(f"byte {self.position}: a tensor of version {version}, expected 2")
         shape = self._four()
-        raw = self.take(4 * int(np.prod(shape)))
-        return np.frombuffer(raw, dtype="<f4").astype(np.float32).reshape(shape)
+        raw = self.take(4 * math.prod(shape))
+        values = np.frombuffer(raw, dtype="<f4").astype(np.float32).reshape(shape)
+        if not np.isfinite(values).all():
+            raise ValueError(f"byte {self.position}: a tensor with values that are no numbers")
+        return values
 
     def alias(self) -> tuple[int, ...]:
         """Sizes of a part of the parameters."""
@@ -135,8 +133,10 @@ def _network(stream: _Stream) -> DlibNetwork:
         raise ValueError(f"its input is {kind[:40]!r}, not {_INPUT}")
     means = (stream.real(), stream.real(), stream.real())
     rows, columns = stream.integer(), stream.integer()
-    if rows != columns:
-        raise ValueError(f"its input has {rows} x {columns} pixels; a square is expected")
+    if rows != columns or not 1 <= rows <= LARGEST_SIDE:
+        raise ValueError(
+            f"its input has {rows} x {columns} pixels; a square of at most {LARGEST_SIDE} is expected"
+        )
     # Versions of layers are 2, that of the layer on the input 3 (or 1 in older files), those of tags 1.
     layers = [_layer(stream, first=True)]
     layers += [_layer(stream, first=False) for _ in range(versions.count(2))]
@@ -207,7 +207,7 @@ _READERS: dict[str, Callable[[_Stream, str], DlibLayer]] = {
 
 
 def _parts(values: NDArray[np.float32], *shapes: tuple[int, ...]) -> tuple[NDArray[np.float32], ...]:
-    sizes = [int(np.prod(shape)) for shape in shapes]
+    sizes = [math.prod(shape) for shape in shapes]
     if sum(sizes) != len(values):
         raise ValueError(f"{len(values)} parameters for parts of shapes {shapes}")
     pieces = np.split(values, np.cumsum(sizes)[:-1])

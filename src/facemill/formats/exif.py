@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import ExifTags
 
+from facemill.formats.stored_pictures import opened_picture
+
+MOST_LETTERS = 200  # of the name of a camera
 FULL_FRAME_DIAGONAL = float(np.hypot(36.0, 24.0))
 _TRANSPOSED = (5, 6, 7, 8)
 _QUARTER_TURNS = {1: 0, 3: 2, 6: 3, 8: 1}  # counter-clockwise, from the stored picture to the upright one
@@ -51,16 +56,22 @@ def read_exif(path: str | Path) -> Exif:
     """The header of a photo; what it does not say, or says wrongly, is left out.
 
     Raises:
-        OSError: the file is missing or no photo (Pillow's UnidentifiedImageError is one).
+        FormatError: the file is missing, no plain file, or no photo.
     """
-    with Image.open(path) as image:
+    with opened_picture(path, "a photo", "restore it, or remove it", formats=None) as image:
         width, height = image.size
-        tags = image.getexif()
-        details = tags.get_ifd(ExifTags.IFD.Exif)
+        try:
+            tags: Mapping[int, Any] = image.getexif()
+            details = image.getexif().get_ifd(ExifTags.IFD.Exif)
+        except Exception:  # Pillow raises almost anything on damaged tags; the picture may be sound
+            tags, details = {}, {}
     orientation = tags.get(ExifTags.Base.Orientation, 1)
     if not isinstance(orientation, int) or not 1 <= orientation <= 8:
         orientation = 1
-    names = [str(tags.get(tag, "")).strip("\0 ") for tag in (ExifTags.Base.Make, ExifTags.Base.Model)]
+    names = [
+        str(tags.get(tag, ""))[:MOST_LETTERS].strip("\0 ")
+        for tag in (ExifTags.Base.Make, ExifTags.Base.Model)
+    ]
     focal = _positive(details.get(ExifTags.Base.FocalLengthIn35mmFilm))
     return Exif((height, width), orientation, " ".join(name for name in names if name), focal)
 
@@ -81,6 +92,6 @@ def stored_picture(upright: NDArray, orientation: int) -> NDArray:
 def _positive(value: object) -> float | None:
     try:
         number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, ZeroDivisionError):
+    except (TypeError, ValueError, ArithmeticError):
         return None
     return number if 0 < number < 10_000 else None

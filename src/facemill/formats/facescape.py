@@ -11,7 +11,6 @@ needed to use it. The photos are distorted. The world has a unit of its own; our
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,10 +22,12 @@ import torch
 from numpy.typing import NDArray
 
 from facemill.formats.facescape_sets import EXPRESSIONS as EXPRESSIONS
+from facemill.formats.rig_views import BadViewError, pixels_of
 from facemill.geometry.camera import Camera
 from facemill.geometry.lens import Lens
 from facemill.runtime.errors import FormatError
 from facemill.runtime.files import write_json
+from facemill.runtime.inputs import is_plain_file, read_json_object, shown
 
 PARAMETERS = "params.json"
 _FIELDS = ("K", "Rt", "distortion", "width", "height", "valid")
@@ -69,7 +70,7 @@ def read_capture(folder: str | Path, millimetres: float = 1.0, need_photos: bool
     folder = Path(folder)
     path = folder / PARAMETERS
     table = _read_table(folder)
-    numbers = sorted({int(match[1]) for key in table if (match := re.fullmatch(r"(\d+)_K", key))})
+    numbers = sorted({int(match[1]) for key in table if (match := re.fullmatch(r"([0-9]{1,6})_K", key))})
     if not numbers:
         raise FormatError(
             f"{path} describes no camera", "keys 0_K, 0_Rt, 0_distortion, …", _some(sorted(table)), _REMEDY
@@ -79,7 +80,7 @@ def read_capture(folder: str | Path, millimetres: float = 1.0, need_photos: bool
         raise FormatError(
             f"{path}: no view is valid", "<view>_valid true at least once", "false throughout", _REMEDY
         )
-    missing = [view.file.name for view in views if view.valid and not view.file.is_file()]
+    missing = [view.file.name for view in views if view.valid and not is_plain_file(view.file)]
     if missing and need_photos:
         raise FormatError(
             f"{folder} lacks photos of valid views: {_some(missing)}",
@@ -129,18 +130,12 @@ def _read_table(folder: Path) -> Mapping[str, Any]:
     path = folder / PARAMETERS
     if not folder.is_dir():
         raise FormatError(f"{folder} is missing", f"a folder with {_LAYOUT}", "nothing", "correct the path")
-    if not path.is_file():
+    if not path.exists():
         below = sorted(found.parent.name for found in folder.glob(f"*/{PARAMETERS}"))
         found = f"captures one level down: {_some(below)}" if below else "no params.json"
         remedy = "give one capture: <images>/<person>/<expression>" if below else _REMEDY
         raise FormatError(f"{folder} is not a capture", _LAYOUT, found, remedy)
-    try:
-        table = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise FormatError(f"{path} cannot be read as JSON", "a JSON object", str(error), _REMEDY) from error
-    if not isinstance(table, dict):
-        raise FormatError(f"{path} is not FaceScape's", "a JSON object", f"a {type(table).__name__}", _REMEDY)
-    return table
+    return read_json_object(path, "FaceScape's params.json, a JSON object", _REMEDY)
 
 
 def _view(folder: Path, table: Mapping[str, Any], number: int, millimetres: float) -> CaptureView:
@@ -151,7 +146,7 @@ def _view(folder: Path, table: Mapping[str, Any], number: int, millimetres: floa
         raise FormatError(f"{path} lacks {', '.join(missing)}", names, "the others of the view", _REMEDY)
     valid = table[f"{number}_valid"]
     if not isinstance(valid, bool):
-        raise FormatError(f"{path}: {number}_valid", "true or false", repr(valid), _REMEDY)
+        raise FormatError(f"{path}: {number}_valid", "true or false", shown(valid), _REMEDY)
     size = _whole(path, table, f"{number}_height"), _whole(path, table, f"{number}_width")
     file = folder / f"{number}.jpg"
     if not valid:  # FaceScape stores whatever its calibration left: nobody looks at it
@@ -175,8 +170,8 @@ def _matrix(
     expected = " or ".join("x".join(map(str, shape)) for shape in shapes) + " finite numbers"
     try:
         values = np.array(table[key], dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise FormatError(f"{path}: {key}", expected, str(table[key])[:80], _REMEDY) from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise FormatError(f"{path}: {key}", expected, shown(table[key]), _REMEDY) from error
     if values.shape not in shapes:
         found = "x".join(map(str, values.shape)) or "one number"
         raise FormatError(f"{path}: {key} is of another shape", expected, found, _REMEDY)
@@ -200,10 +195,10 @@ def _check_rotation(path: Path, key: str, matrix: NDArray[np.float64]) -> None:
 
 
 def _whole(path: Path, table: Mapping[str, Any], key: str) -> int:
-    value = table[key]
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value) or value < 1:
-        raise FormatError(f"{path}: {key}", "a whole number of pixels", repr(value), _REMEDY)
-    return int(value)
+    try:
+        return pixels_of(key, table[key])
+    except BadViewError as error:
+        raise FormatError(f"{path}: {key}", "a whole number of pixels", shown(table[key]), _REMEDY) from error
 
 
 def _some(names: Sequence[str]) -> str:

@@ -11,7 +11,6 @@ A shape is core x_1 (identity weights) x_2 (expression weights). Millimetres, y 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,8 @@ from facemill.formats.meshes import read_obj
 from facemill.geometry.mesh import Mesh
 from facemill.geometry.similarity import fit_similarity
 from facemill.runtime.errors import FormatError, LicensedFileError
+from facemill.runtime.files import load_array
+from facemill.runtime.inputs import read_json_object
 
 CORE_FILE, FACTORS_FILE, NEUTRAL_FILE = "core_847_50_52.npy", "factor_847_50_52.json", "1_neutral.obj"
 EXPRESSIONS = 52
@@ -82,20 +83,19 @@ def read_facescape_model(folder: str | Path) -> FacescapeModel:
     return FacescapeModel(core, mean, deviation, neutral.with_vertices(vertices), landmarks)
 
 
+def _refuse_mixed_up(path: Path) -> None:
+    """Raise LicensedFileError when a file begins like one that is often taken for it."""
+    with path.open("rb") as file:
+        found = recognise_bytes(file.read(512))
+    if found:
+        raise LicensedFileError(f"{path} cannot be read", "a file of the bilinear model", found, _REMEDY)
+
+
 def _read_factors(path: Path) -> dict[str, Any]:
-    content = path.read_bytes()
-    try:
-        factors = json.loads(content.decode("utf-8-sig"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        found = recognise_bytes(content[:512]) or str(error)
-        raise LicensedFileError(f"{path} cannot be read", "a JSON object", found, _REMEDY) from error
+    _refuse_mixed_up(path)
     wanted = ("id_mean", "id_var", "lm_index_full", "faces")
-    if not isinstance(factors, dict) or any(key not in factors for key in wanted):
-        found = ", ".join(factors) if isinstance(factors, dict) else f"a {type(factors).__name__}"
-        raise LicensedFileError(
-            f"{path} is not that of the bilinear model", f"keys {', '.join(wanted)}", found, _REMEDY
-        )
-    return factors
+    what = "the factors of the bilinear model, a JSON object"
+    return read_json_object(path, what, _REMEDY, wanted, refusal=LicensedFileError)
 
 
 def _weights(path: Path, factors: dict[str, Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -117,14 +117,8 @@ def _weights(path: Path, factors: dict[str, Any]) -> tuple[NDArray[np.float64], 
 
 def _read_core(path: Path, identities: int) -> NDArray[np.float32]:
     """(3V, 52, K) float32, read in pieces: the file has 0.8 GB, or twice that in double precision."""
-    try:
-        stored = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        with path.open("rb") as file:
-            found = recognise_bytes(file.read(512)) or str(error)
-        raise LicensedFileError(
-            f"{path} cannot be read", "a .npy array of numbers", found, _REMEDY
-        ) from error
+    _refuse_mixed_up(path)
+    stored = load_array(path, "a .npy array of numbers", _REMEDY, LicensedFileError, mapped=True)
     expected = (
         f"({identities}, {EXPRESSIONS}, 3V) numbers: weights as in {FACTORS_FILE}, expressions, coordinates"
     )
@@ -143,7 +137,7 @@ def _read_core(path: Path, identities: int) -> NDArray[np.float32]:
     core = np.empty(shape if turned else shape[::-1], dtype=np.float32)
     for slot in range(EXPRESSIONS):
         core[:, slot] = stored[:, slot] if turned else stored[:, slot].T
-    if not np.isfinite(core).all():
+    if not np.isfinite(core).all() or not core.size:
         raise LicensedFileError(f"{path} holds values that are no numbers", expected, "NaN or inf", _REMEDY)
     return core
 
@@ -229,5 +223,5 @@ def _check_order(path: Path, neutral: NDArray, mean: NDArray) -> None:
 def _numbers(values: Any) -> NDArray[np.float64]:
     try:
         return np.array(values, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return np.empty((0, 0))

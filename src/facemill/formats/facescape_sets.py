@@ -10,7 +10,6 @@ The workflow reads them before any job runs, so nothing here imports numpy.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from facemill.runtime.errors import FormatError
+from facemill.runtime.inputs import read_json_object, shown
 
 EXPRESSIONS = (
     "1_neutral",
@@ -67,7 +67,7 @@ def read_ids(path: str | Path) -> dict[str, frozenset[CaptureId]]:
     parts: dict[str, frozenset[CaptureId]] = {}
     for part, names in _table(path).items():
         if not isinstance(names, list):
-            raise _wrong(path, f"{part}: a list of names such as 001_01", repr(names))
+            raise _wrong(path, f"{part}: a list of names such as 001_01", shown(names))
         parts[part] = frozenset(_id_of_name(path, name) for name in names)
     return parts
 
@@ -81,7 +81,7 @@ def read_selection(path: str | Path) -> dict[CaptureId, tuple[int, ...]]:
     found = {}
     for capture, views in _by_capture(path).items():
         if not isinstance(views, list) or not views or not all(_is_number(view) for view in views):
-            raise _wrong(path, f"{_key(capture)}: a list of view numbers", repr(views))
+            raise _wrong(path, f"{_key(capture)}: a list of view numbers", shown(views))
         found[capture] = tuple(views)
     return found
 
@@ -96,47 +96,43 @@ def read_scales(path: str | Path) -> dict[CaptureId, WorldScale]:
     for capture, value in _by_capture(path).items():
         expected = f"{_key(capture)}: [positive scale, 3x4 matrix]"
         try:
-            scale, matrix = value
+            scale, matrix = float(value[0]), value[1]
             rows = tuple(tuple(float(number) for number in row) for row in matrix)[:3]
-            numbers = [float(scale), *(number for row in rows for number in row)]
-        except (TypeError, ValueError) as error:
-            raise _wrong(path, expected, repr(value)) from error
-        if len(rows) != 3 or any(len(row) != 4 for row in rows) or not all(map(math.isfinite, numbers)):
-            raise _wrong(path, expected, repr(value))
+            numbers = [scale, *(number for row in rows for number in row)]
+        except (TypeError, ValueError, OverflowError, LookupError) as error:
+            raise _wrong(path, expected, shown(value)) from error
+        fits = len(value) == 2 and len(rows) == 3 and all(len(row) == 4 for row in rows)
+        if not fits or not all(map(math.isfinite, numbers)):
+            raise _wrong(path, expected, shown(value))
         if not scale > 0:
             raise _wrong(path, expected, f"scale {scale}")
-        found[capture] = WorldScale(float(scale), rows)
+        found[capture] = WorldScale(scale, rows)
     return found
+
+
+_NUMBER = re.compile(r"[0-9]{1,6}")
 
 
 def _by_capture(path: str | Path) -> dict[CaptureId, Any]:
     found = {}
     for person, expressions in _table(path).items():
         if not isinstance(expressions, Mapping):
-            raise _wrong(path, f'"{person}": an object by expression', repr(expressions))
+            raise _wrong(path, f'"{person}": an object by expression', shown(expressions))
         for expression, value in expressions.items():
-            if not (person.isdecimal() and expression.isdecimal()):
-                raise _wrong(path, "numbers of people and expressions as keys", f"{person}, {expression}")
+            if not (_NUMBER.fullmatch(person) and _NUMBER.fullmatch(expression)):
+                raise _wrong(path, "numbers of people and expressions as keys", shown([person, expression]))
             found[CaptureId(int(person), int(expression))] = value
     return found
 
 
 def _table(path: str | Path) -> Mapping[str, Any]:
-    try:
-        table = json.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise FormatError(
-            f"{path} cannot be read as JSON", "a JSON object", str(error), "correct the path"
-        ) from error
-    if not isinstance(table, dict):
-        raise _wrong(path, "a JSON object", f"a {type(table).__name__}")
-    return table
+    return read_json_object(path, "a JSON object", "correct the path")
 
 
 def _id_of_name(path: str | Path, name: Any) -> CaptureId:
-    match = re.fullmatch(r"(\d+)_(\d+)", name) if isinstance(name, str) else None
+    match = re.fullmatch(r"([0-9]{1,6})_([0-9]{1,6})", name) if isinstance(name, str) else None
     if match is None:
-        raise _wrong(path, "names such as 001_01: person and expression", repr(name))
+        raise _wrong(path, "names such as 001_01: person and expression", shown(name))
     return CaptureId(int(match[1]), int(match[2]))
 
 
@@ -149,7 +145,6 @@ def _key(capture: CaptureId) -> str:
 
 
 def _wrong(path: str | Path, expected: str, found: str) -> FormatError:
-    found = found if len(found) <= 120 else found[:117] + "..."
     return FormatError(
         f"{path} is of another form", expected, found, "restore it from FaceScape's or MVFR's files"
     )

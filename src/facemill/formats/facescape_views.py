@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from facemill.formats.cameras_json import read_object
 from facemill.formats.rig_views import (
     BAD_PARAMETERS,
     BadViewError,
@@ -21,6 +20,7 @@ from facemill.formats.rig_views import (
 )
 from facemill.geometry.lens import Lens
 from facemill.runtime.errors import FormatError
+from facemill.runtime.inputs import is_plain_file, read_json_object, shown
 
 PARAMETERS = "params.json"
 INVALID = "invalid"
@@ -39,8 +39,10 @@ def read_views(folder: str | Path) -> list[RigView]:
         FormatError: there is no `params.json`, or it speaks of no view.
     """
     folder = Path(folder)
-    table = read_object(folder / PARAMETERS, _REMEDY)
-    numbers = sorted({int(match[1]) for key in table if (match := re.fullmatch(r"(\d+)_[A-Za-z]+", key))})
+    table = read_json_object(folder / PARAMETERS, "a JSON object", _REMEDY)
+    numbers = sorted(
+        {int(match[1]) for key in table if (match := re.fullmatch(r"([0-9]{1,6})_[A-Za-z]+", key))}
+    )
     if not numbers:
         raise FormatError(
             f"{folder / PARAMETERS} describes no camera", "keys 0_K, 0_Rt, 0_distortion, …", "none", _REMEDY
@@ -50,7 +52,7 @@ def read_views(folder: str | Path) -> list[RigView]:
 
 def _view(folder: Path, table: Mapping[str, Any], number: int) -> RigView:
     file: Path | None = folder / f"{number}.jpg"
-    if file is not None and not file.is_file():
+    if file is not None and not is_plain_file(file):
         file = None
     missing = [f"{number}_{name}" for name in _FIELDS if f"{number}_{name}" not in table]
     valid = table.get(f"{number}_valid")
@@ -64,7 +66,7 @@ def _view(folder: Path, table: Mapping[str, Any], number: int) -> RigView:
                 BAD_PARAMETERS, f"{PARAMETERS} lacks {', '.join(missing)}; expected {expected}; {_REMEDY}"
             )
         if valid is not True:
-            raise BadViewError(BAD_PARAMETERS, f"{number}_valid is {valid!r}; expected true or false")
+            raise BadViewError(BAD_PARAMETERS, f"{number}_valid is {shown(valid)}; expected true or false")
         camera = checked_camera(table[f"{number}_K"], table[f"{number}_Rt"])
         lens = Lens(*lens_numbers(table[f"{number}_distortion"]))
         size = tuple(pixels_of(f"{number}_{name}", table[f"{number}_{name}"]) for name in ("height", "width"))

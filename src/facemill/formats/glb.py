@@ -16,9 +16,10 @@ from PIL import Image
 
 from facemill.geometry.mesh import Mesh, vertex_normals
 from facemill.geometry.tangents import tangent_frames
-from facemill.runtime.errors import FormatError
 from facemill.runtime.files import write_bytes
+from facemill.runtime.inputs import decoding, read_content
 
+MOST_LEVELS = 64  # of nodes within nodes
 MILLIMETRES_PER_METRE = 1000.0
 _FLOAT, _UINT16, _UINT32 = 5126, 5123, 5125
 _VERTEX_BUFFER, _INDEX_BUFFER = 34962, 34963
@@ -104,19 +105,40 @@ def read_glb(path: str | Path) -> TexturedMesh:
     Raises:
         FormatError: the file is missing, is not GLB, or holds no triangle mesh.
     """
-    try:
-        scene = trimesh.load_scene(io.BytesIO(Path(path).read_bytes()), file_type="glb", process=False)
-    except OSError as error:
-        raise FormatError(f"{path} cannot be opened", "a GLB file", str(error), "check the path") from error
-    except (ValueError, KeyError, IndexError, TypeError, struct.error, AttributeError) as error:
-        raise FormatError(
-            f"{path} cannot be read as GLB", "a glTF 2.0 binary", str(error), "export it again"
-        ) from error
+    expected, remedy = "a glTF 2.0 binary with a surface of triangles", "export it again"
+    content = read_content(path, expected, remedy)
+    with decoding(path, expected, remedy):
+        _check_document(content)
+        return _joined(trimesh.load_scene(io.BytesIO(content), file_type="glb", process=False))
+
+
+def _check_document(content: bytes) -> None:
+    """Refuse accessors that claim more than the file can hold, and nodes that contain themselves."""
+    length = struct.unpack_from("<I", content, 12)[0]
+    document = json.loads(content[20 : 20 + length].decode("utf-8"))
+    for accessor in document.get("accessors", []):
+        if not 0 <= accessor["count"] <= len(content):
+            raise ValueError(f"an accessor of {accessor['count']} elements in {len(content)} bytes")
+    parents: dict[int, int] = {}
+    for number, node in enumerate(document.get("nodes", [])):
+        for child in node.get("children", []):
+            if parents.setdefault(child, number) != number:
+                raise ValueError(f"node {child} has two parents")
+    for node in parents:
+        above, steps = node, 0
+        while above in parents:
+            above, steps = parents[above], steps + 1
+            if steps > MOST_LEVELS:
+                raise ValueError(f"node {node} lies within itself, or {MOST_LEVELS} levels deep")
+
+
+def _joined(scene: Any) -> TexturedMesh:
+    """The surfaces of a scene as one mesh; ValueError when there is none."""
     nodes = [scene.graph[name] for name in scene.graph.nodes_geometry]
     parts = [(transform, scene.geometry[name]) for transform, name in nodes]
     parts = [(transform, part) for transform, part in parts if isinstance(part, trimesh.Trimesh)]
     if not parts:
-        raise FormatError(f"{path} holds no mesh", "a surface of triangles", "none", "export it again")
+        raise ValueError("it holds no mesh")
     starts = np.cumsum([0, *(len(part.vertices) for _, part in parts)])
     vertices = np.concatenate(
         [trimesh.transform_points(part.vertices, transform) for transform, part in parts]
@@ -129,6 +151,8 @@ def read_glb(path: str | Path) -> TexturedMesh:
         picture = getattr(visual.material, "baseColorTexture", None)
         texture = None if picture is None else np.asarray(picture.convert("RGB"))
     triangles = np.asarray(triangles, dtype=np.int64)
+    if not np.isfinite(vertices).all() or not (uv is None or np.isfinite(uv).all()):
+        raise ValueError("positions that are no numbers")
     mesh = Mesh(vertices * MILLIMETRES_PER_METRE, triangles, None, uv, None if uv is None else triangles)
     return TexturedMesh(mesh, texture)
 

@@ -13,6 +13,7 @@ from facemill.formats.matlab import recognise_bytes, require_file
 from facemill.formats.meshes import read_obj
 from facemill.geometry.mesh import Mesh
 from facemill.runtime.errors import LicensedFileError
+from facemill.runtime.inputs import is_plain_file, read_content
 
 log = logging.getLogger(__name__)
 
@@ -159,7 +160,7 @@ def read_ict_facekit(folder: str | Path, identities: int = IDENTITIES) -> IctFac
 
 def _require_all(folder: Path, names: tuple[str, ...]) -> None:
     require_file(folder / names[0], "the neutral mesh of ICT-FaceKit", _REMEDY)
-    missing = [name for name in names if not (folder / name).is_file()]
+    missing = [name for name in names if not is_plain_file(folder / name)]
     if missing:
         raise LicensedFileError(
             f"{folder} lacks {len(missing)} files of ICT-FaceKit, the first {missing[0]}",
@@ -171,7 +172,7 @@ def _require_all(folder: Path, names: tuple[str, ...]) -> None:
 
 def _positions(path: Path) -> NDArray[np.float64]:
     """(26719, 3) the `v` lines of an OBJ file, centimetres."""
-    content = path.read_bytes()
+    content = read_content(path, "an OBJ file of ICT-FaceKit", _REMEDY, LicensedFileError)
     text = content.decode("utf-8", "replace")
     lines = [line[2:] for line in text.splitlines() if line.startswith("v ")]
     try:

@@ -11,7 +11,8 @@ from xml.etree import ElementTree
 import numpy as np
 
 from facemill.runtime.errors import FormatError
-from facemill.runtime.files import write_text
+from facemill.runtime.files import load_array, write_text
+from facemill.runtime.inputs import decoding, read_text
 
 
 class PickedPoints(NamedTuple):
@@ -75,16 +76,16 @@ def read_points_3d(path: str | Path) -> np.ndarray:
         FormatError: missing, another shape, or a number that is not finite.
     """
     path, expected = Path(path), "points of three numbers: x y z per line, .npy or .pp"
-    try:
-        if path.suffix.lower() == ".pp":
-            points = read_picked_points(path).points
-        elif path.suffix.lower() == ".npy":
-            points = np.asarray(np.load(path, allow_pickle=False), dtype=np.float64)
-        else:
-            lines = (line.replace(",", " ").split() for line in _read_lines(path, expected))
+    if path.suffix.lower() == ".pp":
+        points = read_picked_points(path).points
+    elif path.suffix.lower() == ".npy":
+        found = load_array(path, expected, "correct it")
+        with decoding(path, expected, "correct it"):
+            points = np.asarray(found, dtype=np.float64)
+    else:
+        lines = (line.replace(",", " ").split() for line in _read_lines(path, expected))
+        with decoding(path, expected, "correct it"):
             points = np.array([line for line in lines if line], dtype=np.float64)
-    except (OSError, ValueError, EOFError) as error:
-        raise FormatError(f"{path} cannot be read as points", expected, str(error), "correct it") from error
     if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all():
         raise FormatError(
             f"{path} holds no points", expected, f"shape {points.shape}, or no number", "correct it"
@@ -98,9 +99,10 @@ def read_pts(path: str | Path) -> np.ndarray:
     Returns:
         (N, 2) float64.
     Raises:
-        FormatError: missing, not of the form `version: 1 / n_points: N / { … }`, or another number of points.
+        FormatError: missing, not of the form `version: 1 / n_points: N / { … }`, another number of points, or
+            a number that is not finite.
     """
-    expected = "version: 1, n_points: <N>, then N lines `x y` between braces"
+    expected = "version: 1, n_points: <N>, then N lines of finite numbers `x y` between braces"
     lines = [line.strip() for line in _read_lines(Path(path), expected)]
     header = dict(line.split(":", 1) for line in lines if ":" in line)
     try:
@@ -116,6 +118,8 @@ def read_pts(path: str | Path) -> np.ndarray:
             x, y = map(float, line.split())
         except ValueError as error:
             raise _bad_line(path, number, line, expected) from error
+        if not np.isfinite([x, y]).all():
+            raise _bad_line(path, number, line, expected)
         rows.append((x, y))
     if len(rows) != count:
         raise FormatError(
@@ -138,10 +142,15 @@ def read_picked_points(path: str | Path) -> PickedPoints:
     """Read a `.pp` file of MeshLab's PickPoints tool (used for NoW's scan landmarks).
 
     Raises:
-        FormatError: missing, not XML, no `point` elements, or one without x, y and z.
+        FormatError: missing, not XML, with entities of its own (which could expand without end), no `point`
+            elements, or one without finite x, y and z.
     """
     expected = "XML <PickedPoints> with <point x y z name/> elements"
     text = "\n".join(_read_lines(Path(path), expected))
+    if "<!ENTITY" in text:
+        raise FormatError(
+            f"{path} declares entities", expected, "<!ENTITY", "save it again in MeshLab, which writes none"
+        )
     try:
         root = ElementTree.fromstring(text)
     except ElementTree.ParseError as error:
@@ -150,11 +159,13 @@ def read_picked_points(path: str | Path) -> PickedPoints:
     for number, point in enumerate(root.iter("point")):
         try:
             row = [float(point.attrib[axis]) for axis in "xyz"]
+            if not np.isfinite(row).all():
+                raise ValueError("no finite number")
         except (KeyError, ValueError) as error:
             raise FormatError(
                 f"{path}: point {number} has no usable x, y, z",
                 expected,
-                str(dict(point.attrib)),
+                str(dict(point.attrib))[:120],
                 "pick the point again in MeshLab",
             ) from error
         names.append(point.attrib.get("name", str(number)))
@@ -186,19 +197,7 @@ def write_picked_points(path: str | Path, picked: PickedPoints, mesh: str = "") 
 
 
 def _read_lines(path: Path, expected: str) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError as error:
-        raise FormatError(f"{path} is missing", expected, "nothing", "give the file") from error
-    except UnicodeDecodeError as error:
-        raise FormatError(f"{path} is not text", expected, "binary data", "save it as plain text") from error
-    except OSError as error:
-        raise FormatError(
-            f"{path} cannot be read",
-            expected,
-            error.strerror or str(error),
-            "check the file and its permissions",
-        ) from error
+    return read_text(path, expected, "give the file, as plain text").splitlines()
 
 
 def _bad_line(path: str | Path, number: int, line: str, expected: str) -> FormatError:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.io import loadmat, whosmat
-from scipy.io.matlab import MatReadError
 
-from facemill.runtime.errors import LicensedFileError
+from facemill.runtime.errors import FacemillError, FormatError, LicensedFileError
+from facemill.runtime.inputs import decoding, is_plain_file, require_plain_file
 
 #: What a file is that holds these arrays; the first that fits counts.
 KNOWN_CONTENTS: tuple[tuple[tuple[str, ...], str], ...] = (
@@ -41,12 +40,12 @@ _SIGNATURES = (
     (b"version https://git-lfs", "a Git LFS pointer: the file itself was not downloaded"),
 )
 
-
-#: What scipy raises on files that are cut short or damaged.
-_DAMAGE = (
-    *(MatReadError, ValueError, TypeError, IndexError, KeyError, OverflowError, MemoryError),
-    *(OSError, EOFError, NotImplementedError, struct.error, zlib.error),
+MOST_NUMBERS = 1_000_000
+#: MATLAB's classes of plain numbers. Cells and structures can nest without end, functions are code.
+_NUMBERS = frozenset(
+    ("double", "single", "logical", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
 )
+_ANY_MATLAB = "a MATLAB 5 to 7 file"
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,13 @@ def read_matlab(path: Path, what: str, expected: Mapping[str, Expected], remedy:
     Raises:
         LicensedFileError: the file is missing, something else, or an array is of another kind.
     """
-    present = _contents(path, what, remedy)
+    require_file(path, what, remedy)
+    found_arrays = _contents(path, what, remedy, LicensedFileError)
+    for name in (name for name in expected if name in found_arrays):
+        if found_arrays[name][1] not in _NUMBERS:
+            kind = found_arrays[name][1]
+            raise LicensedFileError(f"{path}: {name} holds no numbers", "an array of numbers", kind, remedy)
+    present = {name: shape for name, (shape, _) in found_arrays.items()}
     if any(name not in present or not _fits(present[name], item.shape) for name, item in expected.items()):
         found = ", ".join(f"{name} {shape}" for name, shape in sorted(present.items())) or "no array"
         likely = recognise(present)
@@ -86,11 +91,32 @@ def read_matlab(path: Path, what: str, expected: Mapping[str, Expected], remedy:
             found + (f": this looks like {likely}" if likely else ""),
             remedy,
         )
-    try:
-        loaded = loadmat(str(path), appendmat=False, variable_names=list(expected))
-    except _DAMAGE as error:
-        raise LicensedFileError(f"{path} cannot be read to its end", what, str(error), remedy) from error
+    loaded = _load(path, list(expected), what, remedy, LicensedFileError)
     return {name: _checked(path, name, loaded[name], item, remedy) for name, item in expected.items()}
+
+
+def read_small_matlab(path: str | Path, names: Sequence[str], what: str, remedy: str) -> dict[str, NDArray]:
+    """Those arrays of numbers among `names` that a .mat file holds, as they are; nothing else is loaded.
+
+    Raises:
+        FormatError: the file is missing, is no .mat of version 4 to 7, is damaged, or an array of these names
+            holds no numbers, more than `MOST_NUMBERS` of them, or NaN or infinity.
+    """
+    present = _contents(path, what, remedy, FormatError)
+    wanted = [name for name in names if name in present]
+    for name in wanted:
+        shape, kind = present[name]
+        if kind not in _NUMBERS or math.prod(shape) > MOST_NUMBERS or min(shape, default=0) < 0:
+            found = f"{kind} of shape {shape}"
+            raise FormatError(f"{path}: {name} is of another kind", f"{what}, a few numbers", found, remedy)
+    loaded = _load(path, wanted, what, remedy, FormatError)
+    for name, values in loaded.items():
+        if values.dtype.kind not in "fiub" or not np.isfinite(values).all():
+            found = "NaN, infinity or complex numbers"
+            raise FormatError(
+                f"{path}: {name} has values that are no numbers", "finite numbers", found, remedy
+            )
+    return loaded
 
 
 def recognise(names: Mapping[str, Any] | Sequence[str]) -> str | None:
@@ -108,7 +134,8 @@ def recognise_bytes(head: bytes) -> str | None:
 
 def array_names(path: Path, what: str, remedy: str) -> tuple[str, ...]:
     """Names of the arrays in a .mat file; see `read_matlab` for the arguments and the errors."""
-    return tuple(_contents(path, what, remedy))
+    require_file(path, what, remedy)
+    return tuple(_contents(path, what, remedy, LicensedFileError))
 
 
 def require_file(path: Path, what: str, remedy: str) -> None:
@@ -116,11 +143,14 @@ def require_file(path: Path, what: str, remedy: str) -> None:
 
     The message names what lies in the folder instead.
     """
-    if path.is_file() and path.stat().st_size > 0:
+    there = is_plain_file(path)
+    if there and path.stat().st_size > 0:
         return
     folder = path.parent
-    if path.is_file():
+    if there:
         found = "a file of 0 bytes"
+    elif path.exists():
+        found = "a folder, a pipe or a device of this name"
     elif not folder.is_dir():
         found = f"no folder {folder}"
     else:
@@ -131,19 +161,31 @@ def require_file(path: Path, what: str, remedy: str) -> None:
     raise LicensedFileError(f"{path} is missing", what, found, remedy)
 
 
-def _contents(path: Path, what: str, remedy: str) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the arrays in a file."""
-    require_file(path, what, remedy)
-    with path.open("rb") as file:
-        known = recognise_bytes(file.read(512))
-    if known:
-        raise LicensedFileError(f"{path} is not {what}", "a MATLAB 5 to 7 file", known, remedy)
-    try:
-        return {name: tuple(shape) for name, shape, _ in whosmat(str(path), appendmat=False)}
-    except _DAMAGE as error:
-        raise LicensedFileError(
-            f"{path} cannot be read", f"{what}, a MATLAB 5 to 7 file", str(error) or "a broken file", remedy
-        ) from error
+def _contents(
+    path: str | Path, what: str, remedy: str, refusal: type[FacemillError]
+) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Names of the arrays in a file, each with its shape and MATLAB's class; only headers are read."""
+    require_plain_file(path, what, remedy, refusal)
+    with decoding(path, f"{what}, {_ANY_MATLAB}", remedy, refusal):
+        with open(path, "rb") as file:
+            known = recognise_bytes(file.read(512))
+        if known:
+            raise refusal(f"{path} is not {what}", _ANY_MATLAB, known, remedy)
+        return {name: (tuple(shape), kind) for name, shape, kind in whosmat(str(path), appendmat=False)}
+
+
+def _load(
+    path: str | Path, names: Sequence[str], what: str, remedy: str, refusal: type[FacemillError]
+) -> dict[str, NDArray]:
+    """The arrays `names`, which `_contents` has found to be there and to be of the right size."""
+    with decoding(path, f"{what}, whole", remedy, refusal):
+        loaded = loadmat(str(path), appendmat=False, variable_names=list(names))
+        arrays = {name: loaded[name] for name in names}
+    strange = next((name for name, values in arrays.items() if not isinstance(values, np.ndarray)), None)
+    if strange is not None:
+        found = type(arrays[strange]).__name__
+        raise refusal(f"{path}: {strange} is no full array", "an array of numbers", found, remedy)
+    return arrays
 
 
 def _fits(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:

@@ -17,6 +17,7 @@ from facemill.formats.glb import read_glb, write_glb
 from facemill.geometry.mesh import Mesh
 from facemill.runtime.errors import FormatError
 from facemill.runtime.files import write_bytes
+from facemill.runtime.inputs import decoding, read_content
 
 __all__ = [
     "read_glb",
@@ -29,6 +30,7 @@ __all__ = [
     "write_ply",
 ]
 
+_LARGEST_INDEX = 1 << 40
 _REMEDY = "export the mesh again, as OBJ, PLY or GLB"
 
 
@@ -157,13 +159,24 @@ def read_ply(path: str | Path, need_triangles: bool = True, need_numbers: bool =
     Raises:
         FormatError: as in `read_obj`.
     """
-    content = _bytes(path)
-    try:
+    expected = "an ascii or binary PLY file"
+    content = read_content(path, expected, _REMEDY)
+    with decoding(path, expected, _REMEDY):
+        _check_counts(content)
         loaded: Any = trimesh.load(io.BytesIO(content), file_type="ply", process=False)
-    except (ValueError, KeyError, IndexError, TypeError, UnicodeDecodeError, AttributeError) as error:
-        raise FormatError(
-            f"{path} cannot be read as PLY", "an ascii or binary PLY file", str(error), _REMEDY
-        ) from error
+        return _mesh_of_ply(path, loaded, need_triangles, need_numbers)
+
+
+def _check_counts(content: bytes) -> None:
+    """Refuse headers that claim more elements than the file has bytes: trimesh makes room for them."""
+    header = content[: content.find(b"end_header")]
+    for line in header.splitlines():
+        words = line.split()
+        if words[:1] == [b"element"] and not 0 <= int(words[2]) <= len(content):
+            raise ValueError(f"{int(words[2])} elements in {len(content)} bytes")
+
+
+def _mesh_of_ply(path: str | Path, loaded: Any, need_triangles: bool, need_numbers: bool) -> Mesh:
     if isinstance(loaded, trimesh.Scene):  # what trimesh makes of a file without vertices
         empty = np.zeros((0, 3)), np.zeros((0, 3), dtype=np.int64)
         return checked_mesh(path, need_triangles, need_numbers, *empty, None, None, None)
@@ -260,7 +273,7 @@ def _plain_triangles(faces: list[_FaceLine]) -> NDArray[np.int64] | None:
         return None
     try:
         corners = np.array(" ".join([face[0] for face in faces]).split(), dtype=np.int64)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if corners.size != 3 * len(faces) or corners.min(initial=1) < 1:
         return None
@@ -297,7 +310,7 @@ def _fan(tokens: list[str], vertex_count: int, uv_count: int) -> list[tuple[int,
 def _index(text: str, count: int) -> int:
     """0-based index; negative ones in the file count back from the latest line. 0 is no index."""
     number = int(text)
-    if number == 0 or number < -count:
+    if number == 0 or not -count <= number <= _LARGEST_INDEX:
         raise ValueError(f"index {number}")
     return number - 1 if number > 0 else count + number
 
@@ -315,20 +328,16 @@ def _table(path: str | Path, rows: list[str], kind: str, widths: tuple[int, ...]
         )
     try:
         return np.array(fields, dtype=np.float64).reshape(-1, width)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise FormatError(
             f"{path}: a {kind} line holds no numbers", "numbers", str(error), _REMEDY
         ) from error
 
 
-def _bytes(path: str | Path) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise FormatError(
-            f"{path} cannot be opened", "a mesh", error.strerror or str(error), "check the path"
-        ) from error
-
-
 def _text(path: str | Path) -> str:
-    return _bytes(path).decode("utf-8", "replace").replace("\r\n", "\n").replace("\t", " ")
+    return (
+        read_content(path, "a mesh", "check the path")
+        .decode("utf-8", "replace")
+        .replace("\r\n", "\n")
+        .replace("\t", " ")
+    )

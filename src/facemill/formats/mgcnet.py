@@ -25,8 +25,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from facemill.formats.stored_pictures import opened_picture
 from facemill.runtime.errors import FormatError
 from facemill.runtime.files import write_bytes, write_text
+from facemill.runtime.inputs import LARGEST_TEXT, read_text
 
 SIDE = 224
 VIEWS = 3
@@ -34,6 +36,7 @@ LANDMARKS = 68
 FOCAL, CENTRE = 4700.0, 112.0
 FILE_ORDER = (1, 0, 2)  # rows of our views in the order of the text file: target, source 1, source 2
 FLAGS = (0, 1, 2)
+LONGEST_NAME = 200  # bytes; file systems end at 255, and suffixes follow
 MAX_TEXT = 1_000_000  # bytes of a _cam.txt; MGCNet's have some 3,000
 JPEG_QUALITY = 95
 # Five points that MGCNet's alignment puts into the 224 crop by a similarity: eye centres, base of the nose
@@ -169,7 +172,7 @@ def _checked_name(place: str, name: TripletName) -> TripletName:
     parts = [*name.subfolder.split("/"), name.frame]
     if name.subfolder == ".":
         parts = [name.frame]
-    if name.flag not in FLAGS or not all(_NAME.fullmatch(part) and part not in (".", "..") for part in parts):
+    if name.flag not in FLAGS or not all(map(_is_name, parts)):
         raise FormatError(
             f"{place} names a triplet that cannot be",
             "flag 0, 1 or 2, and names below the folder, without blanks",
@@ -179,27 +182,22 @@ def _checked_name(place: str, name: TripletName) -> TripletName:
     return name
 
 
+def _is_name(part: str) -> bool:
+    short = len(part.encode("utf-8", "replace")) <= LONGEST_NAME
+    return short and _NAME.fullmatch(part) is not None and part not in (".", "..")
+
+
 def _read_text(path: Path, expected: str) -> str:
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_TEXT + 1) if path.name.endswith("_cam.txt") else file.read()
-        text = content.decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise FormatError(f"{path} cannot be read", expected, str(error), _RESTORE) from error
-    if path.name.endswith("_cam.txt") and len(content) > MAX_TEXT:
-        raise FormatError(f"{path} is too long", expected, f"more than {MAX_TEXT} bytes", _RESTORE)
-    return text
+    largest = MAX_TEXT if path.name.endswith("_cam.txt") else LARGEST_TEXT
+    return read_text(path, expected, _RESTORE, largest=largest)
 
 
 def _read_strip(path: Path) -> NDArray[np.uint8]:
     """A JPEG of three views as (3, 224, 224, 3) RGB; its header is checked before anything is decoded."""
     expected = f"a JPEG of {VIEWS * SIDE} x {SIDE} pixels: source 1, target, source 2"
-    try:
-        with Image.open(path, formats=("JPEG",)) as image:
-            size = image.size
-            pixels = np.asarray(image.convert("RGB")) if size == (VIEWS * SIDE, SIDE) else None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise FormatError(f"{path} cannot be read", expected, str(error), _RESTORE) from error
+    with opened_picture(path, expected, _RESTORE, formats=("JPEG",)) as image:
+        size = image.size
+        pixels = np.asarray(image.convert("RGB")) if size == (VIEWS * SIDE, SIDE) else None
     if pixels is None:
         raise FormatError(
             f"{path} does not show three views", expected, f"{size[0]} x {size[1]} pixels", _RESTORE

@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 
 from facemill.formats.landmarks import read_picked_points
 from facemill.runtime.errors import FormatError
+from facemill.runtime.inputs import is_plain_file, read_text
 
 CHALLENGES = ("multiview_neutral", "multiview_expressions", "multiview_occlusions", "selfie")
 MESH_SUFFIXES = (".obj", ".ply")
 RELEASES = (Path("NoW_Dataset", "final_release_version"), Path("final_release_version"))
+LONGEST_NAME = 200  # bytes; file systems end at 255, and suffixes follow
 SYNTHETIC_MARK = "synthetic.json"
 
 ImageList = Literal["auto", "validation", "test"]
@@ -58,16 +60,17 @@ def read_cases(
         need_scans: whether a data set without scans is an error; those of the test images are not public.
     Raises:
         FormatError: the folder is missing or of another layout; a line of the list is not of the form
-            `<subject>/<challenge>/<image>`; nothing is left.
+            `<subject>/<challenge>/<image>`, or a name in it cannot be a file's; nothing is left.
     """
     path = _list_of(Path(dataset), image_list, need_scans)
     wanted = set(challenges)
     cases = []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+    text = read_text(path, "lines <subject>/<challenge>/<image>", "restore the list")
+    for number, line in enumerate(text.splitlines(), start=1):
         parts = [part for part in line.strip().replace("\\", "/").split("/") if part not in ("", ".")]
         if not parts:
             continue
-        if len(parts) < 3 or ".." in parts:
+        if len(parts) < 3 or ".." in parts or not all(map(_is_name, parts)):
             raise FormatError(
                 f"{path}, line {number}", "<subject>/<challenge>/<image>", repr(line[:80]), "correct the line"
             )
@@ -126,7 +129,7 @@ def read_scan_landmarks(path: str | Path) -> NDArray[np.float64]:
 def picture_file(dataset: str | Path, case: NowCase) -> Path | None:
     """The picture of a case, in any of the layouts, or None."""
     places = (root / "iphone_pictures" / case.picture for root in _roots(dataset))
-    return next((place for place in places if place.is_file()), None)
+    return next((place for place in places if is_plain_file(place)), None)
 
 
 def find_pictures(dataset: str | Path, cases: Sequence[NowCase]) -> dict[NowCase, Path]:
@@ -156,9 +159,13 @@ def face_box_file(dataset: str | Path, case: NowCase) -> Path | None:
     """The detector's box that comes with the picture, or None."""
     for root in _roots(dataset):
         place = root / "detected_face" / case.subject / case.challenge / f"{case.image}.npy"
-        if place.is_file():
+        if is_plain_file(place):
             return place
     return None
+
+
+def _is_name(part: str) -> bool:
+    return part.isprintable() and len(part.encode("utf-8", "replace")) <= LONGEST_NAME
 
 
 def _list_of(dataset: Path, image_list: ImageList, need_scans: bool) -> Path:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from facemill.formats.now import MESH_SUFFIXES, NowCase, contents, seven_points
 from facemill.runtime.errors import FormatError
-from facemill.runtime.files import write_bytes, write_text
-from facemill.runtime.tables import OK
+from facemill.runtime.files import load_array, write_bytes, write_text
+from facemill.runtime.inputs import decoding, is_plain_file, read_text
+from facemill.runtime.tables import OK, read_csv
 
 LANDMARK_SUFFIXES = (".npy", ".txt")
 PREDICTION_TABLE = "predictions.csv"
@@ -36,7 +37,7 @@ def prediction_files(predictions: str | Path, case: NowCase) -> NowPrediction:
     folder = Path(predictions) / case.subject / case.challenge
 
     def first(suffixes: Sequence[str]) -> Path | None:
-        return next((p for s in suffixes if (p := folder / f"{case.image}{s}").is_file()), None)
+        return next((p for s in suffixes if is_plain_file(p := folder / f"{case.image}{s}")), None)
 
     return NowPrediction(first(MESH_SUFFIXES), first(LANDMARK_SUFFIXES))
 
@@ -72,12 +73,8 @@ def read_prediction_reasons(predictions: str | Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     columns = ("case", "status", "reason")
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)[list(columns)]
-    except (OSError, ValueError, KeyError) as error:
-        raise FormatError(
-            f"{path} is no table of predictions", ", ".join(columns), str(error), "restore or remove it"
-        ) from error
+    expected = "a table of predictions: " + ", ".join(columns)
+    table = read_csv(path, expected, "restore or remove it", columns, dtype=str, keep_default_na=False)
     failed = table[table["status"] != OK]
     return dict(zip(failed["case"], failed["status"] + ": " + failed["reason"], strict=True))
 
@@ -91,14 +88,13 @@ def read_prediction_landmarks(path: str | Path) -> NDArray[np.float64]:
     path = Path(path)
     expected = "7 x 3 numbers"
     remedy = "write seven points, one per line or as an array of plain numbers (docs/evaluate_now.md)"
-    try:
-        if path.suffix.lower() == ".npy":
-            points = np.asarray(np.load(path, allow_pickle=False), dtype=np.float64)
-        else:
-            lines = path.read_text(encoding="utf-8-sig").replace(",", " ").splitlines()
-            points = np.array([line.split() for line in lines if line.strip()], dtype=np.float64)
-    except (OSError, ValueError, EOFError) as error:
-        raise FormatError(f"{path} cannot be read as landmarks", expected, str(error), remedy) from error
+    if path.suffix.lower() == ".npy":
+        found: Any = load_array(path, expected, remedy)
+    else:
+        lines = read_text(path, expected, remedy).replace(",", " ").splitlines()
+        found = [line.split() for line in lines if line.strip()]
+    with decoding(path, expected, remedy):
+        points = np.array(found, dtype=np.float64)
     return seven_points(path, points, remedy)
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from facemill.formats.now_writer import TRUTH_TABLE
 from facemill.runtime.errors import FormatError
+from facemill.runtime.tables import read_csv
 
 NAMES = ("subject", "challenge", "image")
 
@@ -24,11 +25,11 @@ def read_truth(dataset: str | Path) -> pd.DataFrame | None:
         return None
     expected = "a CSV table with " + ", ".join(NAMES) + " and what is known about the picture"
     remedy = "restore or remove it"
-    try:
-        table = pd.read_csv(path, dtype=dict.fromkeys(NAMES, str), keep_default_na=False, na_values=[""])
-        index = table["subject"] + "/" + table["challenge"] + "/" + table["image"]
-    except (OSError, ValueError, KeyError) as error:
-        raise FormatError(f"{path} is no table of pictures", expected, str(error), remedy) from error
+    options = {"dtype": dict.fromkeys(NAMES, str), "keep_default_na": False, "na_values": [""]}
+    table = read_csv(path, expected, remedy, NAMES, **options)
+    if table[list(NAMES)].isna().any(axis=None):
+        raise FormatError(f"{path} does not name every picture", expected, "an empty name", remedy)
+    index = table["subject"] + "/" + table["challenge"] + "/" + table["image"]
     if index.duplicated().any():
         found = f"{index[index.duplicated()].iloc[0]} twice"
         raise FormatError(f"{path} names a picture twice", expected, found, remedy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,10 +14,15 @@ from numpy.typing import NDArray
 
 from facemill.geometry.camera import Camera
 from facemill.geometry.lens import Lens
+from facemill.runtime.inputs import shown
+
+LONGEST_NAME = 180  # bytes
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff{}/\\]")
 
 OK = "ok"
 BAD_PARAMETERS = "bad_parameters"
 MIRRORED = "mirrored"
+MOST_PIXELS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -101,6 +107,17 @@ def checked_camera(intrinsics: Any, extrinsics: Any) -> Camera:
     )
 
 
+def view_name(file: str) -> str:
+    """What a view is called whose photo is called so: the name without folders and suffix, safe as a name.
+
+    >>> view_name("images/left 1.jpg"), view_name("../.."), view_name("a\\0{b}")
+    ('left 1', '__', 'a__b_')
+    """
+    stem = _UNSAFE.sub("_", Path(file.replace("\0", "_")).stem)
+    name = stem.encode("utf-8", "replace")[:LONGEST_NAME].decode("utf-8", "ignore")
+    return re.sub(r"^\.+", lambda dots: "_" * len(dots[0]), name) or "_"
+
+
 def numbers(name: str, value: Any, shapes: Sequence[tuple[int, ...]]) -> NDArray[np.float64]:
     """An array of one of the shapes.
 
@@ -110,8 +127,8 @@ def numbers(name: str, value: Any, shapes: Sequence[tuple[int, ...]]) -> NDArray
     expected = " or ".join("x".join(map(str, shape)) for shape in shapes) + " finite numbers"
     try:
         array = np.array(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise BadViewError(BAD_PARAMETERS, f"{name}: {str(value)[:80]}; expected {expected}") from None
+    except (TypeError, ValueError, OverflowError):
+        raise BadViewError(BAD_PARAMETERS, f"{name}: {shown(value)}; expected {expected}") from None
     if array.shape not in shapes:
         found = "x".join(map(str, array.shape)) or "one number"
         raise BadViewError(BAD_PARAMETERS, f"{name} is {found}; expected {expected}")
@@ -121,13 +138,14 @@ def numbers(name: str, value: Any, shapes: Sequence[tuple[int, ...]]) -> NDArray
 
 
 def pixels_of(name: str, value: Any) -> int:
-    """A number of pixels.
+    """A number of pixels along a side, at most `MOST_PIXELS`.
 
     Raises:
         BadViewError: `bad_parameters`.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value) or value < 1:
-        raise BadViewError(BAD_PARAMETERS, f"{name} is {value!r}; expected a whole number of pixels")
+    whole = type(value) in (int, float) and 1 <= value <= MOST_PIXELS and value == int(value)
+    if not whole:
+        raise BadViewError(BAD_PARAMETERS, f"{name} is {shown(value)}; expected a whole number of pixels")
     return int(value)
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from facemill.runtime.errors import FormatError
 from facemill.runtime.files import load_arrays, save_arrays
+from facemill.runtime.inputs import decoding
 
 FORMAT = "facemill-surface-map-1"
 OK = "ok"
@@ -97,17 +98,16 @@ def read_surface_map(path: str | Path) -> MappedSurface:
     missing = [name for name in _ARRAYS if name not in arrays]
     if missing:
         raise FormatError(f"{path} is not whole", ", ".join(_ARRAYS), f"no {missing[0]}", remedy)
-    top, left, height, width = (int(value) for value in arrays["window"])
     more = {name: arrays[name] for name in arrays if name not in (*_ARRAYS, "format", "status", "reason")}
-    try:
-        surface = SurfaceMap(
-            int(arrays["size"]),
-            (top, left, height, width),
-            arrays["displacement"],
-            arrays["confidence"],
-            arrays["known"],
-            more,
-        )
-    except ValueError as error:
-        raise FormatError(f"{path} is not whole", "maps of one window", str(error), remedy) from error
+    with decoding(path, "maps of one window", remedy):
+        top, left, height, width = (int(value) for value in arrays["window"])
+        size, known = int(arrays["size"]), arrays["known"]
+        displacement, confidence = (arrays[name] for name in ("displacement", "confidence"))
+        if displacement.dtype.kind != "f" or confidence.dtype.kind != "f" or known.dtype != bool:
+            raise ValueError("displacement and confidence are no floats, or known is no truth values")
+        if min(top, left) < 0 or top + height > size or left + width > size:
+            raise ValueError(f"the window {(top, left, height, width)} is not within {size} x {size} texels")
+        if np.isinf(displacement).any() or not np.isfinite(confidence).all():
+            raise ValueError("infinite numbers")
+        surface = SurfaceMap(size, (top, left, height, width), displacement, confidence, known, more)
     return MappedSurface(status, reason, surface)

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
 from facemill.formats.landmarks import read_points_text, read_pts
+from facemill.formats.matlab import read_small_matlab
 from facemill.geometry.mesh import FloatArray
 from facemill.runtime.errors import FormatError
+from facemill.runtime.inputs import is_plain_file
 
 POINTS = 68
 
@@ -74,18 +74,11 @@ def read_aflw2000(path: str | Path) -> TrueFace:
     """
     path = Path(path)
     expected = "pt3d_68 (3, 68) and Pose_Para (1, 7)"
-    try:
-        content = loadmat(path)
-    except (OSError, ValueError, NotImplementedError, TypeError, MatReadError) as error:
-        raise FormatError(
-            f"{path} cannot be read", f"a .mat file with {expected}", str(error), "restore it"
-        ) from error
+    content = read_small_matlab(path, ("pt3d_68", "Pose_Para"), f"a .mat file with {expected}", "restore it")
     points = np.asarray(content.get("pt3d_68", np.zeros(0)), dtype=np.float64)
-    if points.shape != (3, POINTS) or not np.isfinite(points).all():
-        names = ", ".join(sorted(key for key in content if not key.startswith("_")))
-        raise FormatError(
-            f"{path} is no annotation of AFLW2000-3D", expected, names or "nothing", "restore it"
-        )
+    if points.shape != (3, POINTS):
+        found = ", ".join(f"{name} {values.shape}" for name, values in content.items()) or "neither"
+        raise FormatError(f"{path} is no annotation of AFLW2000-3D", expected, found, "restore it")
     pose = np.asarray(content.get("Pose_Para", np.zeros(0)), dtype=np.float64).ravel()
     yaw = float(np.degrees(pose[1])) if len(pose) >= 3 else float("nan")
     return TrueFace(path.stem, points[:2].T.copy(), yaw)
@@ -95,14 +88,14 @@ def prediction_file(folder: str | Path, photo: str) -> Path | None:
     """`<photo>.txt`, `<photo>.pts` or `<photo>/landmarks68.txt`, the first that is there."""
     folder = Path(folder)
     places = (folder / f"{photo}.txt", folder / f"{photo}.pts", folder / photo / "landmarks68.txt")
-    return next((place for place in places if place.is_file()), None)
+    return next((place for place in places if is_plain_file(place)), None)
 
 
 def read_prediction(path: str | Path) -> FloatArray:
     """(68, 2) pixels of the photo.
 
     Raises:
-        FormatError: unreadable, or another number of points.
+        FormatError: unreadable, another number of points, or a number that is not finite.
     """
     path = Path(path)
     return _pts(path) if path.suffix.lower() == ".pts" else _checked(path, read_points_text(path))
@@ -120,4 +113,6 @@ def _checked(path: Path, points: FloatArray) -> FloatArray:
             f"shape {points.shape}",
             "correct it",
         )
+    if not np.isfinite(points).all():
+        raise FormatError(f"{path} holds a point that is no number", "finite numbers", "nan", "correct it")
     return points

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from facemill.models.morphable import BilinearModel, LinearModel, MorphableModel
 from facemill.models.topology import Topology
 from facemill.runtime.errors import FormatError
 from facemill.runtime.files import load_arrays, save_arrays
+from facemill.runtime.inputs import decoding
 
 FORMAT = "facemill-model-1"
 
@@ -72,12 +74,19 @@ def load_model(path: str | Path) -> LinearModel | BilinearModel:
             ", ".join(sorted(arrays)),
             "write it with facemill.models.files.save_model",
         )
-    try:
+    with decoding(path, "arrays that fit together, of one vertex count", "write it again"):
+        require_numbers(arrays)
         return _model_from(kind, arrays)
-    except ValueError as error:
-        raise FormatError(
-            f"{path}: its arrays do not fit together", "one vertex count", str(error), "write it again"
-        ) from error
+
+
+def require_numbers(arrays: Mapping[str, NDArray]) -> None:
+    """ValueError when an array holds NaN or infinity, or an array of numbers holds something else."""
+    texts = ("format", "kind", "region_names", "blendshape_names")
+    for name, values in arrays.items():
+        if name in texts:
+            continue
+        if values.dtype.kind not in "fiub" or not np.isfinite(values).all():
+            raise ValueError(f"{name} holds values that are no numbers")
 
 
 def check_format(path: str | Path, arrays: dict[str, NDArray], expected: str) -> None:

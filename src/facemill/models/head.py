@@ -10,12 +10,13 @@ import torch
 from numpy.typing import NDArray
 from scipy import sparse
 
-from facemill.models.files import check_format, topology_arrays, topology_from
+from facemill.models.files import check_format, require_numbers, topology_arrays, topology_from
 from facemill.models.head_surface import HeadSurface, mixed_surface
 from facemill.models.morphable import LinearModel
 from facemill.models.topology import Topology
 from facemill.runtime.errors import FormatError
 from facemill.runtime.files import load_arrays, save_arrays
+from facemill.runtime.inputs import decoding
 
 HEAD_FORMAT = "facemill-head-1"
 
@@ -65,6 +66,9 @@ class CompactHead:
     blendshape_coefficients: NDArray[np.floating]
 
 
+_REMEDY = "restore resources/models/head.npz or build it again (docs/build_head_model.md)"
+
+
 def load_head(path: str | Path) -> LinearModel:
     """The embedded head as a linear model, float32 on the CPU.
 
@@ -72,8 +76,9 @@ def load_head(path: str | Path) -> LinearModel:
         FormatError: the file is missing, is another format or lacks a key.
     """
     arrays = _read(path)
-    surface = _surface_of(arrays)
-    return _expand(_compact_from(arrays, surface), surface)
+    with decoding(path, "arrays of one head", _REMEDY):
+        surface = _surface_of(arrays)
+        return _expand(_compact_from(arrays, surface), surface)
 
 
 def expand(head: CompactHead) -> LinearModel:
@@ -113,7 +118,8 @@ def read_compact_head(path: str | Path) -> CompactHead:
         FormatError: the file is missing, is another format or lacks a key.
     """
     arrays = _read(path)
-    return _compact_from(arrays, _surface_of(arrays))
+    with decoding(path, "arrays of one head", _REMEDY):
+        return _compact_from(arrays, _surface_of(arrays))
 
 
 def _read(path: str | Path) -> dict[str, NDArray]:
@@ -125,8 +131,10 @@ def _read(path: str | Path) -> dict[str, NDArray]:
             f"{path} lacks {', '.join(missing)}",
             ", ".join(_KEYS),
             ", ".join(sorted(arrays)),
-            "restore resources/models/head.npz or build it again (docs/build_head_model.md)",
+            _REMEDY,
         )
+    with decoding(path, "arrays of finite numbers", _REMEDY):
+        require_numbers(arrays)
     return arrays
 
 

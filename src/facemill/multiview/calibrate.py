@@ -35,7 +35,7 @@ from facemill.multiview.structure import (
     quiet,
     residuals_of,
 )
-from facemill.runtime.errors import PhotoError
+from facemill.runtime.errors import FormatError, PhotoError
 from facemill.runtime.files import write_json
 
 UNREGISTERED = "unregistered"
@@ -189,8 +189,8 @@ def _stage(
         except PhotoError as error:
             lost.append(RigView(name, file, status=error.status, reason=error.reason))
             continue
-        except OSError as error:
-            lost.append(RigView(name, file, status=UNREADABLE, reason=f"{file.name}: {error}"))
+        except FormatError as error:
+            lost.append(RigView(name, file, status=UNREADABLE, reason=error.sentence))
             continue
         full = pixels.shape[0], pixels.shape[1]
         scale = min(1.0, longer_side / max(full))

@@ -16,8 +16,9 @@ from typing import Any
 
 from facemill.formats.facescape_sets import EXPRESSIONS, CaptureId, read_ids, read_scales, read_selection
 from facemill.multiview.capture_settings import CaptureEntry
-from facemill.runtime.errors import ConfigurationError, FormatError
+from facemill.runtime.errors import ConfigurationError
 from facemill.runtime.files import write_text
+from facemill.runtime.inputs import read_json_object
 
 FORMAT = "facemill-capture-plan-1"
 LIST = "captures"
@@ -350,15 +351,7 @@ def _write_if_changed(path: Path, value: Any) -> None:
 
 def _read(path: Path, key: str) -> Any:
     remedy = "start the workflow again: it plans the captures when it is read"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise FormatError(f"{path} cannot be read", f"JSON of format {FORMAT}", str(error), remedy) from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT or key not in content:
-        raise FormatError(
-            f"{path} is no plan of captures", f"{key} in format {FORMAT}", str(content)[:80], remedy
-        )
-    return content[key]
+    return read_json_object(path, "a plan of captures", remedy, (key,), FORMAT)[key]
 
 
 def _some(names: list[str]) -> str:

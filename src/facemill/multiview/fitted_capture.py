@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
 from facemill.formats.base_meshes import OK, BaseMesh, read_base_mesh
 from facemill.formats.captures import Capture, PreparedView, picture_file, read_capture_file
 from facemill.formats.meshes import read_mesh
+from facemill.formats.stored_pictures import opened_picture
 from facemill.geometry.camera import Camera
 from facemill.geometry.mesh import Mesh
 from facemill.models.morphable import MorphableModel
@@ -78,13 +78,8 @@ class FittedViews:
             FormatError: it is missing, damaged, or of another size than the capture says.
         """
         path = picture_file(self.file, view)
-        try:
-            with Image.open(path) as image:
-                pixels = np.array(image.convert("RGB"))
-        except OSError as error:
-            raise FormatError(
-                f"{path} cannot be read", "a picture of prepare_capture", str(error), "make it again"
-            ) from error
+        with opened_picture(path, "a picture of prepare_capture", "make it again") as image:
+            pixels = np.array(image.convert("RGB"))
         if pixels.shape[:2] != tuple(view.size):
             raise FormatError(
                 f"{path} is of another size",

@@ -31,6 +31,7 @@ from facemill.multiview.fitted_capture import FittedViews
 from facemill.multiview.map_settings import ExportBaseMeshSettings
 from facemill.rendering.render import render_geometry
 from facemill.runtime.files import load_arrays
+from facemill.runtime.inputs import decoding
 from facemill.runtime.messages import message
 
 ASPECT = 0.8  # width of the picture of a view, as a share of its height
@@ -69,11 +70,12 @@ def read_landmarks_of_views(path: str | Path) -> LandmarksOfViews | None:
     if not len(arrays.get("view", ())):
         return None
     arrays = load_arrays(path, required=("view", "detections", "inliers"))
-    names = [str(name) for name in arrays["view"]]
-    inliers = arrays["inliers"].T.astype(bool)
-    return LandmarksOfViews(
-        dict(zip(names, arrays["detections"], strict=True)), dict(zip(names, inliers, strict=True))
-    )
+    with decoding(path, "landmarks of views", "make it again with the rule triangulate_landmarks"):
+        names = [str(name) for name in arrays["view"]]
+        inliers = arrays["inliers"].T.astype(bool)
+        return LandmarksOfViews(
+            dict(zip(names, arrays["detections"], strict=True)), dict(zip(names, inliers, strict=True))
+        )
 
 
 def draw_overlays(

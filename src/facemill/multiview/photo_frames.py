@@ -17,7 +17,7 @@ from facemill.formats.rig_views import BadViewError, RigView
 from facemill.geometry.camera import Camera
 from facemill.geometry.image import resize, resizing
 from facemill.geometry.lens import Lens, undistort_image
-from facemill.runtime.errors import PhotoError
+from facemill.runtime.errors import FormatError, PhotoError
 
 WRONG_INTRINSICS = "wrong_intrinsics"
 UNREADABLE = "unreadable"
@@ -113,8 +113,8 @@ def pinhole_of(view: RigView, read: Callable[[Path], DecodedPhoto], longer_side:
         pixels: NDArray = read(view.file).pixels
     except PhotoError as error:
         raise BadViewError(error.status, error.reason) from error
-    except OSError as error:
-        raise BadViewError(UNREADABLE, f"{view.file.name} is no photo that can be read: {error}") from error
+    except FormatError as error:
+        raise BadViewError(UNREADABLE, error.sentence) from error
     if frame.stored:
         pixels = stored_picture(pixels, exif.orientation)
     intrinsics = frame.intrinsics

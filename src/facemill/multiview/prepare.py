@@ -176,10 +176,13 @@ def _capture(
 
 def _distinct(views: Sequence[RigView]) -> list[RigView]:
     """The views, renamed where two have one name: a.jpg beside a.png."""
-    counts: Counter[str] = Counter()
+    taken: set[str] = set()
     distinct = []
     for view in views:
-        counts[view.name] += 1
-        name = view.name if counts[view.name] == 1 else f"{view.name}_{counts[view.name]}"
+        number, name = 1, view.name
+        while name in taken:
+            number += 1
+            name = f"{view.name}_{number}"
+        taken.add(name)
         distinct.append(replace(view, name=name))
     return distinct

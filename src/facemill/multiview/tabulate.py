@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,8 @@ import pandas as pd
 
 from facemill.formats.captures import OK, UNKNOWN, Capture, read_capture_file
 from facemill.formats.surface_maps import read_surface_map
-from facemill.runtime.errors import FormatError
 from facemill.runtime.files import atomic_path
+from facemill.runtime.inputs import read_json_object
 
 COLUMNS = (
     "capture",
@@ -123,8 +122,4 @@ def _surface(path: str | Path | None) -> dict[str, Any]:
 
 
 def _json(path: str | Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
-        raise FormatError(f"{path} cannot be read", "JSON", str(error), "make it again") from error
-    return content
+    return read_json_object(path, "a JSON object", "make it again")

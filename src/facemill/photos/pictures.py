@@ -5,8 +5,8 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from facemill.formats.stored_pictures import opened_picture
 from facemill.runtime.storage import MADE_ANEW_FOLDER, DamagedFileError, named_storage_errors
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -37,13 +37,9 @@ def read_picture(path: str | Path) -> np.ndarray:
     Raises:
         DamagedFileError: the file is missing or is not a whole PNG.
     """
-    try:
-        with Image.open(path, formats=("PNG",)) as image:
-            return np.array(image)
-    except (OSError, SyntaxError, ValueError, zlib.error) as error:
-        raise DamagedFileError(
-            f"{path} cannot be read", "a PNG that an earlier stage wrote", str(error), MADE_ANEW_FOLDER
-        ) from error
+    expected = "a PNG that an earlier stage wrote"
+    with opened_picture(path, expected, MADE_ANEW_FOLDER, refusal=DamagedFileError) as image:
+        return np.array(image)
 
 
 def _png(pixels: np.ndarray) -> bytes:

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from facemill.photos.settings import IMAGE_SUFFIXES
 from facemill.runtime.errors import ConfigurationError, FormatError
 from facemill.runtime.files import write_bytes
+from facemill.runtime.inputs import read_json_object
 from facemill.runtime.seeds import bucket_of
 
 FORMAT = "facemill-photo-plan-1"
@@ -356,14 +357,5 @@ def _write_if_changed(path: Path, value: Any) -> None:
 
 
 def _read(path: Path, required: Iterable[str]) -> dict[str, Any]:
-    expected = f"a JSON file of format {FORMAT}"
     remedy = "start the workflow again: it plans the photo sets when it is read"
-    try:
-        content = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise FormatError(f"{path} is missing", expected, "nothing", remedy) from error
-    except ValueError as error:
-        raise FormatError(f"{path} is not JSON", expected, str(error), remedy) from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT or not set(required) <= set(content):
-        raise FormatError(f"{path} is not a photo plan", expected, "other content", remedy)
-    return content
+    return read_json_object(path, f"a photo plan, JSON of format {FORMAT}", remedy, tuple(required), FORMAT)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from facemill.runtime.errors import FormatError
+from facemill.runtime.inputs import read_json_object
+from facemill.runtime.tables import read_csv
 
 TABLE, EVALUATION = "captures.csv", Path("evaluate_base_mesh") / "result.json"
 COLUMNS = ("capture", "person", "status", "reason", "views", "views_used")
@@ -54,26 +52,10 @@ def read_captures(files: Iterable[str | Path]) -> tuple[CaptureResults, ...]:
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise FormatError(
-            f"{path} cannot be read", "a CSV table of captures", str(error), "make it again"
-        ) from error
-    missing = [name for name in COLUMNS if name not in table]
-    if missing:
-        raise FormatError(
-            f"{path} lacks the columns {', '.join(missing)}",
-            ", ".join(COLUMNS),
-            ", ".join(table.columns),
-            "make it again",
-        )
+    expected = "a CSV table of captures"
+    table = read_csv(path, expected, "make it again", COLUMNS, dtype=str, keep_default_na=False)
     return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
 
 
 def _json(path: Path) -> Mapping[str, Any]:
-    try:
-        content: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
-        raise FormatError(f"{path} cannot be read", "JSON", str(error), "make it again") from error
-    return content
+    return read_json_object(path, "a JSON object", "make it again")

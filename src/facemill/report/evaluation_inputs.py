@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from facemill.runtime.errors import FormatError
+from facemill.runtime.inputs import read_json_object, read_text
+from facemill.runtime.tables import read_csv
 
 
 @dataclass(frozen=True)
@@ -65,17 +65,8 @@ def read_evaluations(results: Iterable[str | Path], comparison: Iterable[str | P
 
 
 def _result(path: Path) -> EvaluationResult:
-    try:
-        figures = json.loads(_text(path))
-        if "protocol" not in figures or "origin" not in figures:
-            raise ValueError("no protocol or origin in it")
-    except (ValueError, TypeError) as error:
-        raise FormatError(
-            f"{path} is not a result of an evaluation",
-            "JSON with protocol, origin and figures",
-            str(error),
-            "run the evaluation again",
-        ) from error
+    expected, remedy = "a result of an evaluation, with its figures", "run the evaluation again"
+    figures = read_json_object(path, expected, remedy, ("protocol", "origin"))
     folder = path.with_suffix("")
     pictures = sorted(
         (path for name in ("heat_maps", "pictures") for path in (folder / name).glob("*.png")), key=_rank
@@ -94,18 +85,9 @@ def _rank(path: Path) -> tuple[int, str]:
 def _table(path: Path | None) -> pd.DataFrame:
     if path is None:
         return pd.DataFrame()
-    try:
-        return pd.read_csv(path, keep_default_na=False, na_values=[""])
-    except (OSError, ValueError) as error:
-        raise FormatError(
-            f"{path} cannot be read", "a table of compare_methods", str(error), "make it again"
-        ) from error
+    expected = "a table of compare_methods"
+    return read_csv(path, expected, "make it again", keep_default_na=False, na_values=[""])
 
 
 def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise FormatError(
-            f"{path} cannot be read", "what an evaluation wrote", str(error), "make it again"
-        ) from error
+    return read_text(path, "what an evaluation wrote", "make it again")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facemill.formats.landmarks import read_points_text
 from facemill.formats.meshes import read_glb
 from facemill.geometry.image import transform_points
 from facemill.report.pictures import (
@@ -23,6 +24,7 @@ from facemill.report.pictures import (
 )
 from facemill.report.sections import Page, Section, figure_text
 from facemill.runtime.errors import FormatError
+from facemill.runtime.inputs import decoding, read_json_object
 
 logger = logging.getLogger(__name__)
 
@@ -132,17 +134,11 @@ def landmark_groups(folder: Path, row: Mapping[Any, Any]) -> list[tuple[NDArray,
     Raises:
         FormatError: camera.json or the landmarks of the folder cannot be read.
     """
-    try:
-        camera = json.loads((folder / "camera.json").read_text(encoding="utf-8"))
-        closeup_from_crop = np.array(camera["closeup_from_crop"], dtype=np.float64)
-        reconstructed = np.loadtxt(folder / "landmarks68_crop.txt").reshape(68, 2)
-    except (OSError, ValueError, KeyError) as error:
-        raise FormatError(
-            f"{folder} is not the folder of an exported face",
-            "camera.json, landmarks68_crop.txt",
-            str(error),
-            "run export_coarse again",
-        ) from error
+    remedy = "run export_coarse again"
+    camera = read_json_object(folder / "camera.json", "a camera", remedy, ("closeup_from_crop",))
+    with decoding(folder, "the folder of an exported face", remedy):
+        closeup_from_crop = np.array(camera["closeup_from_crop"], dtype=np.float64).reshape(3, 3)
+        reconstructed = read_points_text(folder / "landmarks68_crop.txt").reshape(68, 2)
     groups = [(np.asarray(transform_points(closeup_from_crop, reconstructed)), RECONSTRUCTED)]
     if row.get("landmarks68") is not None and np.size(row["landmarks68"]) == 136:
         detected = np.asarray(row["landmarks68"], dtype=np.float64).reshape(68, 2)

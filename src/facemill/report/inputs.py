@@ -17,7 +17,7 @@ from facemill.report.surface_inputs import SurfaceResults
 from facemill.report.training_inputs import Training
 from facemill.runtime.benchmarks import read_benchmarks
 from facemill.runtime.errors import FormatError
-from facemill.runtime.tables import OK, read_table
+from facemill.runtime.tables import OK, read_csv, read_table
 
 NOTHING_MEASURED = Evaluations()
 
@@ -140,14 +140,10 @@ def _photo_set(name: str, photos: pd.DataFrame, exported: list[pd.DataFrame]) ->
 
 
 def _read_csv(path: str | Path) -> pd.DataFrame:
-    try:
-        # Everything as text: a photo may be called "NA", "007" or "1e5".
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise FormatError(
-            f"{path} cannot be read", "a CSV table of photos", str(error), "make it again"
-        ) from error
-    return _checked(table, path, ("photo", "status", "reason"))
+    # Everything as text: a photo may be called "NA", "007" or "1e5".
+    columns = ("photo", "status", "reason")
+    options = {"dtype": str, "keep_default_na": False}
+    return read_csv(path, "a CSV table of photos", "make it again", columns, **options)
 
 
 def _checked(table: pd.DataFrame, path: str | Path, columns: tuple[str, ...]) -> pd.DataFrame:

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from facemill.formats.stored_pictures import PNG_OR_JPEG, opened_picture
 from facemill.geometry.image import resizing, transform_points
-from facemill.runtime.errors import FormatError
 
 #: Behind rendered surfaces, in the light and the dark page alike.
 BACKDROP = (32, 37, 46)
@@ -38,16 +38,12 @@ def read_picture(path: str | Path) -> NDArray[np.uint8]:
     Raises:
         FormatError: the file is missing or damaged.
     """
-    try:
-        with Image.open(path) as image:
-            if image.mode == "RGBA":
-                ground = Image.new("RGBA", image.size, (*BACKDROP, 255))
-                return np.array(Image.alpha_composite(ground, image).convert("RGB"))
-            return np.array(image.convert("RGB"))
-    except OSError as error:
-        raise FormatError(
-            f"{path} cannot be read", "a picture that an earlier stage wrote", str(error), "make it again"
-        ) from error
+    expected = "a picture that an earlier stage wrote"
+    with opened_picture(path, expected, "make it again", PNG_OR_JPEG) as image:
+        if image.mode == "RGBA":
+            ground = Image.new("RGBA", image.size, (*BACKDROP, 255))
+            return np.array(Image.alpha_composite(ground, image).convert("RGB"))
+        return np.array(image.convert("RGB"))
 
 
 def embed(

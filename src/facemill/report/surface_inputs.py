@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from facemill.formats.benchmarks import Cost, read_cost
 from facemill.report.capture_inputs import CaptureResults
-from facemill.runtime.errors import FormatError
+from facemill.runtime.inputs import read_json_object
 
 EVALUATION = Path("evaluate_surface") / "result.json"
 STATUS = "surface_status"
@@ -82,8 +81,4 @@ def _costs(capture: CaptureResults, benchmarks: Path) -> dict[str, Cost]:
 
 
 def _json(path: Path) -> Mapping[str, Any]:
-    try:
-        content: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
-        raise FormatError(f"{path} cannot be read", "JSON", str(error), "make it again") from error
-    return content
+    return read_json_object(path, "a JSON object", "make it again")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import Any
 import pandas as pd
 
 from facemill.runtime.errors import FormatError
+from facemill.runtime.inputs import read_json_object
+from facemill.runtime.tables import read_csv
 
 KINDS = ("train", "validation")
 SUMMARY = ("steps", "images", "validation_images", "validation_seen")
@@ -60,21 +61,11 @@ def _training(rule: str, named: Mapping[str, Path]) -> Training:
 
 
 def _summary(path: Path) -> Mapping[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        missing = [name for name in SUMMARY if name not in found]
-    except (OSError, ValueError, TypeError) as error:
-        raise _damaged(path, "JSON", str(error)) from error
-    if missing:
-        raise _damaged(path, ", ".join(SUMMARY), f"no {missing[0]}")
-    return dict(found)
+    return read_json_object(path, "the summary of a training", "train again", SUMMARY)
 
 
 def _courses(path: Path) -> Mapping[str, pd.DataFrame]:
-    try:
-        table = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise _damaged(path, "a table of steps", str(error)) from error
+    table = read_csv(path, "a table of steps", "train again")
     if not {"step", "kind"} <= set(table) or not len(table):
         raise _damaged(path, "rows with step and kind", f"{len(table)} rows of {', '.join(map(str, table))}")
     beside = ["kind", "epoch", "images_per_second"]

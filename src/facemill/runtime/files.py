@@ -2,27 +2,23 @@
 
 import contextlib
 import json
+import math
 import os
 import shutil
-import struct
 import tempfile
-import tokenize
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from facemill.runtime.errors import FormatError
+from facemill.runtime.errors import FacemillError, FormatError
+from facemill.runtime.inputs import decoding, require_plain_file
 from facemill.runtime.storage import MADE_ANEW, DamagedFileError, named_storage_errors
 
-# What numpy and zipfile raise on altered bytes: of checksums, headers, lengths, methods and names.
-_UNREADABLE = (
-    ValueError, OSError, EOFError, MemoryError, SyntaxError, KeyError, TypeError, AttributeError,
-    OverflowError, RuntimeError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
+LARGEST_ARRAYS = 16 << 30  # bytes of a .npz once it is unpacked
+DENSEST, SPARE = 1100, 1024  # deflate packs at most 1032 to 1
 
 PARTIAL = ".partial-"  # begins the names of files and folders that are being written
 
@@ -158,18 +154,21 @@ def load_arrays(path: str | Path, required: tuple[str, ...] = ()) -> dict[str, n
     """Read a `.npz` without pickles.
 
     Raises:
-        DamagedFileError: the file is missing or is not a whole `.npz` (each array has a checksum).
+        DamagedFileError: the file is missing, is not a whole `.npz` (each array has a checksum), holds
+            pickled objects, or would unpack to more than it can hold or than `LARGEST_ARRAYS` bytes.
         FormatError: it lacks a key of `required`.
     """
-    try:
+    expected, remedy = "a .npz archive of plain arrays", MADE_ANEW
+    size = require_plain_file(path, expected, remedy, DamagedFileError)
+    with decoding(path, expected, remedy, DamagedFileError):
+        with zipfile.ZipFile(path) as archive:
+            _check_members(archive.infolist(), size)
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except FileNotFoundError as error:
-        raise DamagedFileError(f"{path} is missing", "a .npz file", "nothing", MADE_ANEW) from error
-    except _UNREADABLE as error:
-        raise DamagedFileError(
-            f"{path} cannot be read as .npz", "an archive of plain arrays", str(error), MADE_ANEW
-        ) from error
+    strange = [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]
+    if strange:
+        found = f"the file {strange[0][:80]}"
+        raise DamagedFileError(f"{path} holds more than arrays", expected, found, remedy)
     missing = [name for name in required if name not in arrays]
     if missing:
         raise FormatError(
@@ -179,6 +178,50 @@ def load_arrays(path: str | Path, required: tuple[str, ...] = ()) -> dict[str, n
             "make it again, or give the file of this name that the workflow wrote",
         )
     return arrays
+
+
+def load_array(
+    path: str | Path,
+    expected: str,
+    remedy: str,
+    refusal: type[FacemillError] = FormatError,
+    mapped: bool = False,
+) -> np.ndarray:
+    """Read a `.npy` without pickles; `mapped`: leave it on the disk until it is used.
+
+    Raises:
+        refusal: the file is missing, is no whole `.npy`, holds pickled objects, or is shorter than it says.
+    """
+    size = require_plain_file(path, expected, remedy, refusal)
+    with decoding(path, expected, remedy, refusal):
+        with open(path, "rb") as file:
+            version = np.lib.format.read_magic(file)
+            read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else _later_header
+            shape, _, dtype = read_header(file)
+            start = file.tell()
+        if dtype.hasobject:
+            raise ValueError("pickled objects: reading them could run code")
+        if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize > size - start:
+            raise ValueError(f"{size - start} bytes of values where shape {shape} of {dtype} needs more")
+        return np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+
+
+def _later_header(file: BinaryIO) -> tuple:
+    return np.lib.format.read_array_header_2_0(file)
+
+
+def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:
+    """Refuse archives that unpack to more than they can hold, before anything is unpacked."""
+    if sum(member.compress_size for member in members) > size:
+        raise ValueError("its parts lie over one another")
+    unpacked = 0
+    for member in members:
+        most = member.compress_size * (DENSEST if member.compress_type else 1)
+        if member.file_size > most + SPARE:
+            raise ValueError(f"{member.filename[:80]} claims {member.file_size} bytes, more than it can hold")
+        unpacked += member.file_size
+    if unpacked > LARGEST_ARRAYS:
+        raise ValueError(f"{unpacked} bytes unpacked; at most {LARGEST_ARRAYS} are read")
 
 
 def _umask() -> int:

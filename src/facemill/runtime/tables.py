@@ -1,18 +1,23 @@
 """Status tables: one row per photo, which ends as a result or as a reason why not."""
 
+import io
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from pyarrow import parquet
 
+from facemill.runtime.errors import FormatError
 from facemill.runtime.files import atomic_path
+from facemill.runtime.inputs import decoding, read_content, require_plain_file, shown
 from facemill.runtime.outcomes import ERROR, OK, Outcome, outcome_of
 from facemill.runtime.settings import PhotoLimits
 from facemill.runtime.storage import MADE_ANEW, DamagedFileError
 from facemill.runtime.watched import CRASHED, watched_outcomes
+
+MOST_ROWS = 10_000_000
 
 logger = logging.getLogger(__name__)
 
@@ -93,11 +98,35 @@ def read_table(path: str | Path) -> pd.DataFrame:
     """Read a Parquet table and verify its checksums.
 
     Raises:
-        DamagedFileError: the file is missing or is not a whole Parquet file.
+        DamagedFileError: the file is missing, is not a whole Parquet file, or says that it has more than
+            `MOST_ROWS` rows.
     """
-    try:
+    expected = "a Parquet table written by Facemill"
+    require_plain_file(path, expected, MADE_ANEW, DamagedFileError)
+    with decoding(path, expected, MADE_ANEW, DamagedFileError):
+        rows = parquet.read_metadata(path).num_rows
+        if rows > MOST_ROWS:  # a few bytes can repeat one value so often
+            raise ValueError(f"{rows} rows; at most {MOST_ROWS} are read")
         return parquet.read_table(path, page_checksum_verification=True).to_pandas()
-    except (OSError, ValueError, KeyError, TypeError, MemoryError) as error:
-        raise DamagedFileError(
-            f"{path} cannot be read as a Parquet table", "a table written by Facemill", str(error), MADE_ANEW
-        ) from error
+
+
+def read_csv(
+    path: str | Path, expected: str, remedy: str, columns: Sequence[str] = (), **options: Any
+) -> pd.DataFrame:
+    """Read a CSV table in UTF-8 that has at least `columns`; `options` are those of pandas.
+
+    Raises:
+        FormatError: the file is missing, is no plain file, is no such table, or lacks a column.
+    """
+    content = read_content(path, expected, remedy)
+    with decoding(path, expected, remedy):
+        table = pd.read_csv(io.BytesIO(content), encoding="utf-8-sig", **options)
+    missing = [name for name in columns if name not in table]
+    if missing:
+        raise FormatError(
+            f"{path} lacks the columns {', '.join(missing)}",
+            ", ".join(columns),
+            shown(list(table.columns)),
+            remedy,
+        )
+    return table

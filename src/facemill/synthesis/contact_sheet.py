@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from facemill.formats.stored_pictures import PNG_OR_JPEG, opened_picture
 from facemill.geometry.image import resizing, transform_points
-from facemill.runtime.errors import FormatError
 from facemill.runtime.files import write_bytes
 from facemill.synthesis.settings import ContactSheetSettings
 
@@ -60,12 +60,9 @@ def write_sheet(path: str | Path, sheet: NDArray[np.uint8]) -> None:
 
 
 def _read(path: Path) -> NDArray[np.uint8]:
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise FormatError(
-            f"{path} cannot be read", "a picture that synthesize_photos wrote", "none", "make it again"
-        )
-    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+    expected = "a picture that synthesize_photos wrote"
+    with opened_picture(path, expected, "make it again", PNG_OR_JPEG) as image:
+        return np.array(image.convert("RGB"))
 
 
 def _mark(picture: NDArray, row: dict, small_from_photo: NDArray) -> None:

@@ -15,6 +15,7 @@ from facemill.formats.now_writer import (
     write_scan_landmarks,
 )
 from facemill.runtime.files import atomic_folder, write_text
+from facemill.runtime.tables import read_csv
 from facemill.synthesis.body import Studio
 from facemill.synthesis.identities import Person, Population
 from facemill.synthesis.scan_people import scan_person
@@ -66,7 +67,9 @@ def list_scans(tables: Sequence[str | Path], dataset: str | Path, task: ScanTask
 
     The list is that of the validation pictures, whose scans everybody may see.
     """
-    truth = pd.concat([pd.read_csv(path, keep_default_na=False) for path in tables], ignore_index=True)
+    expected, remedy = "the truth of a person", "make it again with the rule synthesize_scans"
+    found = [read_csv(path, expected, remedy, keep_default_na=False) for path in tables]
+    truth = pd.concat(found, ignore_index=True)
     write_roots(
         dataset,
         "validation",

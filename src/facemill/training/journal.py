@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
 from facemill.runtime.files import atomic_path, write_text
+from facemill.runtime.inputs import decoding, read_text
 from facemill.runtime.storage import named_storage_errors
 
 METRICS = "metrics.csv"
@@ -34,8 +36,11 @@ class Journal:
         self.rows: list[dict[str, str]] = []
         path = folder / METRICS
         if first and path.is_file():
-            with path.open(newline="", encoding="utf-8") as file:
-                self.rows = [row for row in csv.DictReader(file) if int(row["step"]) <= first]
+            expected, remedy = "a table of steps", "delete the folder of the training"
+            text = read_text(path, expected, remedy)
+            with decoding(path, expected, remedy):
+                rows = csv.DictReader(io.StringIO(text, newline=""))
+                self.rows = [row for row in rows if int(row["step"]) <= first]
         self.events = SummaryWriter(str(folder / EVENTS), purge_step=first + 1 if first else None)
 
     def write(

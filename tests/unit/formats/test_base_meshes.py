@@ -81,7 +81,7 @@ def test_wrong_files_are_named(tmp_path):
     with pytest.raises(FormatError, match=r"p\.npz has no row for a"):
         read_base_mesh(*files, "a")
     files[1].write_text(json.dumps({"format": "other"}))
-    with pytest.raises(FormatError, match=r"p\.json is no fit of base meshes"):
+    with pytest.raises(FormatError, match=r"p\.json is of another format"):
         read_base_mesh(*files, "a")
     files[1].write_text("{")
     with pytest.raises(FormatError, match=r"p\.json cannot be read"):

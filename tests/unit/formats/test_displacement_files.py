@@ -93,9 +93,10 @@ def test_another_unit_is_refused(tmp_path):
 
 def test_what_is_no_png_is_refused(tmp_path):
     (tmp_path / "map.png").write_text("hello")
-    for name in ("map.png", "missing.png"):
-        with pytest.raises(FormatError, match="cannot be read"):
-            read_displacement(tmp_path / name)
+    with pytest.raises(FormatError, match="cannot be read"):
+        read_displacement(tmp_path / "map.png")
+    with pytest.raises(FormatError, match="is missing"):
+        read_displacement(tmp_path / "missing.png")
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_code_in_the_pickle_does_not_run(tmp_path, place):
         ({"left": 1, "top": 2, "right": 3}, "holds no box"),
         ({**SIDES, "right": 5.0}, "holds no box"),
         ({**SIDES, "top": float("nan")}, "holds no box"),
-        ([1, 2, 3, 4], "holds no box"),
+        ([1, 2, 3, 4], "an array of another kind"),
     ],
     ids=["three sides", "right of left", "nan", "list"],
 )
@@ -86,5 +86,5 @@ def test_other_files(tmp_path):
     (tmp_path / "page.npy").write_text("<html>not found</html>")
     (tmp_path / "large.npy").write_bytes(b"\x93NUMPY\x01\x00" + bytes(20_000))
     for name in ("plain", "cut", "page", "large", "nothing"):
-        with pytest.raises(FormatError, match=f"{name}.npy cannot be read"):
+        with pytest.raises(FormatError, match=f"{name}.npy (cannot be read|is too large|is missing)"):
             read_face_box(tmp_path / f"{name}.npy")

@@ -147,7 +147,7 @@ def test_wrong_parameters_are_named(folder, changes, words):
     assert words in error.value.subject and str(folder) in error.value.subject
 
 
-@pytest.mark.parametrize(("text", "words"), [("{", "cannot be read as JSON"), ("[1]", "is not FaceScape's")])
+@pytest.mark.parametrize(("text", "words"), [("{", "cannot be read as JSON"), ("[1]", "is of another form")])
 def test_damaged_json(folder, text, words):
     (folder / "params.json").write_text(text)
     with pytest.raises(FormatError, match=words):

@@ -138,13 +138,13 @@ def test_no_name_leads_outside(tmp_path_factory, subfolder, frame):
 
 
 def test_a_missing_or_empty_list_is_an_error(tmp_path):
-    with pytest.raises(FormatError, match="cannot be read"):
+    with pytest.raises(FormatError, match="is missing"):
         read_split(tmp_path / "none.txt")
     (tmp_path / "empty.txt").write_text("\n \n")
     with pytest.raises(FormatError, match="lists no triplet"):
         read_split(tmp_path / "empty.txt")
     (tmp_path / "binary.txt").write_bytes(b"\xff\xfe0 a 1")
-    with pytest.raises(FormatError, match="cannot be read"):
+    with pytest.raises(FormatError, match="is not text"):
         read_split(tmp_path / "binary.txt")
 
 
@@ -166,14 +166,14 @@ LONG = "1,2\n" * 300_000
 @pytest.mark.parametrize(
     ("file", "change", "words"),
     [
-        (".jpg", lambda old: None, "No such file"),
+        (".jpg", lambda old: None, "is missing"),
         (".jpg", lambda old: old[: len(old) // 2], "cannot be read"),
         (".jpg", lambda old: png((672, 224)), "cannot be read"),
         (".jpg", lambda old: b"cos\nsystem\n(S'true'\ntR.", "cannot be read"),
         (".jpg", lambda old: jpeg((224, 224)), "224 x 224 pixels"),
         ("_skin.jpg", lambda old: jpeg((672, 225)), "672 x 225 pixels"),
         ("_skin.jpg", lambda old: jpeg((20_000, 20_000), "L"), "decompression bomb"),
-        ("_cam.txt", lambda old: None, "No such file"),
+        ("_cam.txt", lambda old: None, "is missing"),
         ("_cam.txt", lambda old: b"", "is too short"),
         ("_cam.txt", lambda old: old.replace(b"4700.0", b"inf", 1), "line 2 is wrong"),
         ("_cam.txt", lambda old: b"\n".join(old.split(b"\n")[:-9]), "is too short"),
@@ -181,8 +181,8 @@ LONG = "1,2\n" * 300_000
         ("_cam.txt", lambda old: old.replace(b"0.500000,0.750000", b"0.5;0.75"), "line 75 is wrong"),
         ("_cam.txt", lambda old: old.replace(b"0.500000,0.750000", b"0.5,nan"), "line 75 is wrong"),
         ("_cam.txt", lambda old: old.replace(b"0.500000,0.750000", b"__import__('os'),1"), "line 75"),
-        ("_cam.txt", lambda old: LONG.encode(), "is too long"),
-        ("_cam.txt", lambda old: b"\xff" + old, "cannot be read"),
+        ("_cam.txt", lambda old: LONG.encode(), "is too large"),
+        ("_cam.txt", lambda old: b"\xff" + old, "is not text"),
     ],
 )
 def test_damaged_files_are_named_with_what_was_expected(tmp_path, file, change, words):

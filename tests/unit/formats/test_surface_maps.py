@@ -53,7 +53,7 @@ def test_maps_of_another_shape_than_the_window_are_refused():
     [
         ({"format": np.array("other")}, "no map of a surface"),
         ({"known": None}, "is not whole"),
-        ({"known": np.zeros((9, 9), dtype=bool)}, "is not whole"),
+        ({"known": np.zeros((9, 9), dtype=bool)}, "cannot be read"),
     ],
 )
 def test_other_files_are_refused_by_name(tmp_path, change, words):

@@ -1,6 +1,7 @@
 """A small run as the stages would leave it on disk, with names that try to break the page."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,9 +30,9 @@ class SmallRun:
         return self.results / "benchmarks"
 
 
-def make_run(results: Path, more: int = 0) -> SmallRun:
-    """Two sets: `portraits` with 3 + `more` faces and two other photos, `empty` with a photo called NA."""
-    names = ["ann", HOSTILE, "wide " + "very" * 30 + "long", *(f"more {k}" for k in range(more))]
+def make_run(results: Path, more: int = 0, names: Sequence[str] = ()) -> SmallRun:
+    """Two sets: `portraits` with 3 + `more` faces (or `names`) and two other photos, `empty` with one, NA."""
+    names = names or ["ann", HOSTILE, "wide " + "very" * 30 + "long", *(f"more {k}" for k in range(more))]
     folder = results / "coarse" / "portraits"
     rows = [_face(folder, name, index) for index, name in enumerate(names)]
     rows.append({"photo": "dark", "status": "fit_failed", "reason": "landmark error 0.31 is above 0.25"})

@@ -29,6 +29,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from facemill.runtime.errors import FormatError
+from facemill.runtime.files import load_array
 
 LABELS = ("identity", "floor", "mean_error", "strengths", "rotation", "translation")
 DENSE, DENSE_VERTICES = "dense_landmarks", "dense_vertices"
@@ -212,13 +213,5 @@ def _open_shard(folder: Path) -> dict[str, NDArray]:
 
 
 def _open_array(path: Path) -> NDArray:
-    try:
-        array: NDArray = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise FormatError(
-            f"{path} cannot be read",
-            "an array that pack_training wrote",
-            str(error) or type(error).__name__,
-            "delete the folder and run pack_training again",
-        ) from error
-    return array
+    remedy = "delete the folder and run pack_training again"
+    return load_array(path, "an array that pack_training wrote", remedy, mapped=True)

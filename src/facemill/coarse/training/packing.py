@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from scipy import sparse
 
 from facemill.coarse.training.batches import (
@@ -28,6 +27,7 @@ from facemill.coarse.training.batches import (
 from facemill.coarse.training.labels import LabelMaker, label_maker
 from facemill.coarse.training.tuples import tuples_of_sittings, tuples_of_table
 from facemill.coarse.training_settings import PackSettings
+from facemill.formats.stored_pictures import PNG_OR_JPEG, opened_picture
 from facemill.geometry.camera import DEEP3D_SIZE, Camera
 from facemill.geometry.image import resize, transform_points
 from facemill.models.head import read_compact_head
@@ -167,13 +167,9 @@ def _picture(folder: Path, photo: str) -> Path:
 
 def _read(path: Path, mode: str, side: int, labels: bool = False) -> NDArray[np.uint8]:
     """A square 8-bit picture, averaged down to `side` pixels; labels become 255 where skin is."""
-    try:
-        with Image.open(path, formats=("PNG", "JPEG")) as image:
-            found_mode, pixels = image.mode, np.array(image)
-    except (OSError, SyntaxError) as error:
-        raise FormatError(
-            f"{path} cannot be read", "a picture that an earlier stage wrote", str(error), "make it again"
-        ) from error
+    expected = "a picture that an earlier stage wrote"
+    with opened_picture(path, expected, "make it again", PNG_OR_JPEG) as image:
+        found_mode, pixels = image.mode, np.array(image)
     if found_mode != mode or pixels.shape[0] != pixels.shape[1] or pixels.shape[0] < side:
         raise FormatError(
             f"{path} is no aligned {'crop' if mode == 'RGB' else 'mask'}",

@@ -28,6 +28,7 @@ from torch.utils.data import Dataset
 from facemill.faces.crop_camera import CAMERA_DISTANCE
 from facemill.models.coefficients import Coefficients
 from facemill.runtime.errors import FormatError
+from facemill.runtime.files import load_array
 
 COEFFICIENTS = tuple(field.name for field in fields(Coefficients))
 MAPS = ("colours", "weight", "scale", "target")
@@ -190,13 +191,5 @@ def _open_shard(folder: Path) -> dict[str, NDArray]:
 
 
 def _open_array(path: Path) -> NDArray:
-    try:
-        array: NDArray = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise FormatError(
-            f"{path} cannot be read",
-            "an array that pack_detail wrote",
-            str(error) or type(error).__name__,
-            "delete the folder and run pack_detail again",
-        ) from error
-    return array
+    remedy = "delete the folder and run pack_detail again"
+    return load_array(path, "an array that pack_detail wrote", remedy, mapped=True)

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import cv2
 import numpy as np
 import pandas as pd
 import torch
@@ -30,9 +29,10 @@ from facemill.detail.training.batches import (
 from facemill.faces.crop_camera import CAMERA_DISTANCE
 from facemill.faces.crops import read_crop, read_mask
 from facemill.faces.photo_source import PhotoSource
+from facemill.formats.stored_pictures import read_grey16
 from facemill.geometry.camera import DEEP3D_SIZE
 from facemill.models.morphable import MorphableModel
-from facemill.runtime.errors import FormatError, PhotoError
+from facemill.runtime.errors import PhotoError
 from facemill.runtime.tables import OK, map_photos
 
 COLUMNS = ("seen_share", "known_share")
@@ -137,14 +137,7 @@ def read_displacement_picture(path: Path) -> NDArray[np.float32]:
     """
     if not path.is_file():
         raise PhotoError("no_displacement", f"the set has no displacement picture {path.name}")
-    content = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if content is None or content.dtype != np.uint16 or content.ndim != 2:
-        raise FormatError(
-            f"{path} is no displacement picture",
-            "a 16-bit grey PNG",
-            "no picture" if content is None else f"{content.dtype} of shape {content.shape}",
-            "make the synthetic set again with displacement: true",
-        )
+    content = read_grey16(path, "make the synthetic set again with displacement: true")
     values = (content.astype(np.float64) - ZERO) * STEP
     return np.where(content == 0, np.nan, values).astype(np.float32)
 

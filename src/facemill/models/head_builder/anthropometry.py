@@ -20,6 +20,7 @@ from facemill.models.head_builder.parts import (
     HeadParts,
 )
 from facemill.runtime.errors import FormatError
+from facemill.runtime.tables import read_csv
 
 # Vertices of the base mesh hm08: on the midline, and at +x.
 GLABELLA, SELLION, SUBNASALE, MENTON = 227, 132, 343, 747
@@ -95,15 +96,8 @@ def read_anthropometry(path: str | Path) -> pd.DataFrame:
     Raises:
         FormatError: a column is missing or a figure is not a positive number.
     """
-    table = pd.read_csv(path, comment="#")
-    missing = [column for column in _COLUMNS if column not in table.columns]
-    if missing:
-        raise FormatError(
-            f"{path} lacks the column {', '.join(missing)}",
-            ", ".join(_COLUMNS),
-            ", ".join(table.columns),
-            "restore resources/models/anthropometry.csv",
-        )
+    remedy = "restore resources/models/anthropometry.csv"
+    table = read_csv(path, "published measurements of heads", remedy, _COLUMNS, comment="#")
     figures = table[["mean_mm", "sd_mm"]].apply(pd.to_numeric, errors="coerce")
     if not (figures > 0).all(axis=None):
         raise FormatError(

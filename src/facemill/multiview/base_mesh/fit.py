@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,10 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
 from facemill.formats.base_meshes import BaseMesh
 from facemill.formats.captures import OK, Capture, PreparedView, picture_file, read_capture_file
+from facemill.formats.stored_pictures import opened_picture
 from facemill.geometry.image import resize
 from facemill.multiview.base_mesh.deviation import vertex_deviations
 from facemill.multiview.base_mesh.evidence import CaptureViews
@@ -28,6 +27,7 @@ from facemill.multiview.base_mesh.surface_fit import Surface, SurfaceFit
 from facemill.multiview.base_mesh.view_check import FEW, agreements, strange_views
 from facemill.multiview.view_geometry import FloatArray, Pinholes
 from facemill.runtime.files import load_arrays
+from facemill.runtime.inputs import read_json_object
 
 LEAST_LANDMARKS = 20  # of the inner 51, as in triangulate_landmarks
 OUTLINE_SIDE = 432  # px of the pictures in which outlines are sought
@@ -129,7 +129,8 @@ def fit_base_mesh(
 def _read(files: CaptureFiles, settings: FitBaseMeshSettings) -> _Input | dict[str, Any]:
     """One capture's files, or the report of a capture that cannot be fitted."""
     capture = read_capture_file(files.capture)
-    told = json.loads(files.report.read_text(encoding="utf-8"))
+    remedy = "make it again with the rule triangulate_landmarks"
+    told = read_json_object(files.report, "landmarks of a capture", remedy, ("status", "reason", "views"))
     if told["status"] != OK:
         return {"status": told["status"], "reason": told["reason"], "views": told["views"]}
     arrays = load_arrays(files.arrays, required=("points", "covariance", "detections", "view"))
@@ -166,7 +167,7 @@ def _read(files: CaptureFiles, settings: FitBaseMeshSettings) -> _Input | dict[s
 
 def _picture(path: Path) -> NDArray[np.uint8]:
     """(H, W, 3) RGB."""
-    with Image.open(path) as image:
+    with opened_picture(path, "a picture of prepare_capture", "make it again") as image:
         return np.asarray(image.convert("RGB"))
 
 

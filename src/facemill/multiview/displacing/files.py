@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from facemill.formats.displacement import fitting_scale, write_displacement
 from facemill.formats.meshes import write_glb, write_obj, write_ply
+from facemill.formats.stored_pictures import opened_picture
 from facemill.formats.surface_maps import OK, MappedSurface, SurfaceMap
 from facemill.geometry.mesh import Mesh
 from facemill.models.morphable import MorphableModel
@@ -117,11 +117,8 @@ def read_texture(path: str | Path) -> NDArray[np.uint8]:
         FormatError: the file is missing or damaged, or not square.
     """
     remedy = "make it again with the rule blend_texture"
-    try:
-        with Image.open(path) as image:
-            pixels = np.array(image.convert("RGB"))
-    except (OSError, SyntaxError) as error:
-        raise FormatError(f"{path} cannot be read", "a texture", str(error), remedy) from error
+    with opened_picture(path, "a texture", remedy) as image:
+        pixels = np.array(image.convert("RGB"))
     if pixels.shape[0] != pixels.shape[1]:
         found = f"{pixels.shape[1]} x {pixels.shape[0]}"
         raise FormatError(f"{path} is no texture of an atlas", "as wide as high", found, remedy)

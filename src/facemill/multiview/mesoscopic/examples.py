@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from facemill.formats.captures import OK
+from facemill.formats.stored_pictures import opened_picture
 from facemill.formats.surface_maps import read_surface_map
 from facemill.models.morphable import MorphableModel
 from facemill.multiview.capture_files import CaptureFiles, list_captures
@@ -28,7 +28,6 @@ from facemill.multiview.mesoscopic.texture_inputs import TextureMaps, fine_relie
 from facemill.multiview.mesoscopic.zones import face_areas, texel_sides
 from facemill.multiview.texel_grid import TexelGrid
 from facemill.multiview.uv_maps import signed_distances
-from facemill.runtime.errors import FormatError
 from facemill.runtime.files import atomic_path
 
 MOST_RELIEF = 1.5  # mm: where the truth is farther from the regularised surface, the surface is wrong
@@ -178,18 +177,11 @@ def read_texture(texture: str | Path, seen: str | Path) -> tuple[NDArray[np.uint
     Raises:
         FormatError: one is missing or damaged.
     """
-    try:
-        with Image.open(texture) as image:
-            colours = np.array(image.convert("RGB"))
-        with Image.open(seen) as image:
-            mask = np.array(image.convert("L")) > 127
-    except (OSError, SyntaxError) as error:
-        raise FormatError(
-            f"{texture} or its mask cannot be read",
-            "pictures of blend_texture",
-            str(error),
-            "make them again with the rule blend_texture",
-        ) from error
+    expected, remedy = "a picture of blend_texture", "make it again with the rule blend_texture"
+    with opened_picture(texture, expected, remedy) as image:
+        colours = np.array(image.convert("RGB"))
+    with opened_picture(seen, expected, remedy) as image:
+        mask = np.array(image.convert("L")) > 127
     return colours, mask
 
 

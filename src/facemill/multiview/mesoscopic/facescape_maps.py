@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from scipy.ndimage import map_coordinates
 
+from facemill.formats.stored_pictures import opened_picture
 from facemill.runtime.errors import FormatError
 
 SIZE = 4096
@@ -32,13 +32,8 @@ def read_displacement_map(path: str | Path) -> NDArray[np.float32]:
     Raises:
         FormatError: missing, damaged, of another size or depth.
     """
-    try:
-        with Image.open(path) as image:
-            mode, values = image.mode, np.array(image)
-    except (OSError, SyntaxError) as error:
-        raise FormatError(
-            f"{path} cannot be read", "a displacement map of FaceScape", str(error), "download it again"
-        ) from error
+    with opened_picture(path, "a displacement map of FaceScape", "download it again") as image:
+        mode, values = image.mode, np.array(image)
     if values.shape != (SIZE, SIZE) or not (mode.startswith("I;16") or mode == "I"):
         raise FormatError(
             f"{path} is no displacement map of FaceScape",

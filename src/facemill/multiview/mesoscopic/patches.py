@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 from facemill.multiview.mesoscopic.examples import CHANNELS, METRIC, RELIEF, ZONE
 from facemill.multiview.mesoscopic.settings import MesoscopicAugmentationSettings
 from facemill.multiview.mesoscopic.spec import channels
+from facemill.runtime.files import load_array
 from facemill.runtime.seeds import generator_of
 from facemill.training.order import EpochOrder
 
@@ -39,7 +40,10 @@ class PatchSet(Dataset):
     ) -> None:
         self.patch, self.stride, self.seed = patch, stride, seed
         self.names = list(names)
-        self.arrays = [np.load(path, mmap_mode="r", allow_pickle=False) for path in examples]
+        self.arrays = [
+            load_array(path, "an example of train_mesoscopic", "delete it and train again", mapped=True)
+            for path in examples
+        ]
         self.places: list[tuple[int, int, int]] = []
         for number, array in enumerate(self.arrays):
             useful = np.isfinite(array[RELIEF]) & (array[ZONE] > 0)
