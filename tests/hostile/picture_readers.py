@@ -22,6 +22,9 @@ from hostile.inputs import (
 from hostile.reader import Reader
 
 
+MAX_PIXELS = 20_000_000  # the sandbox has less memory than the largest photos need
+
+
 def _photos(suffix: str, kind: str) -> list[Reader]:
     modes = {"GIF": "P", "BLP": "P", "XBM": "1", "MSP": "1"}
     picture = Image.fromarray(noise(24, 32, 3)).convert(modes.get(kind, "RGB"))
@@ -30,7 +33,7 @@ def _photos(suffix: str, kind: str) -> list[Reader]:
             f"photo {kind}",
             "picture",
             file_of(f"photo{suffix}", lambda path: picture.save(path, format=kind)),
-            lambda place: read_photo(place).pixels,
+            lambda place: read_photo(place, max_pixels=MAX_PIXELS).pixels,
             1.0 if kind in ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF") else 0.3,
             names_file=False,
         )

@@ -25,7 +25,8 @@ from hostile.mutations import mutated
 from hostile.reader import Reader
 from hostile.values import what_is_wrong
 
-SILENCE = 60.0  # seconds that one input may take; ordinary ones take milliseconds
+BUSY = 30.0  # seconds of processor time that one input may take; ordinary ones take milliseconds
+ASLEEP = 60.0  # seconds without any processor time, and without being ready for it: it waits for ever
 MEMORY = 3 << 30  # bytes beyond what the program itself has mapped
 ACCEPTED, REFUSED, CRASHED = "accepted", "refused", "crashed"
 
@@ -65,8 +66,8 @@ def _run_child(reader: Reader, folder: Path, count: int, first: int, outcome: Ou
     number, label = None, "before the first input"
     try:
         while True:
-            if not ours.poll(SILENCE):
-                what = f"no answer within {SILENCE:g} s"
+            if (stuck := _waited_in_vain(ours, child.pid)) is not None:
+                what = stuck
                 break
             message = ours.recv()
             if message is None:
@@ -81,7 +82,7 @@ def _run_child(reader: Reader, folder: Path, count: int, first: int, outcome: Ou
                 if kind == CRASHED:
                     outcome.crashes.append(f"{reader.name}, {label}: {told}")
     except EOFError:
-        child.join(SILENCE)
+        child.join(ASLEEP)
         what = f"the process died with exit code {child.exitcode}"
     finally:
         child.kill()
@@ -89,6 +90,30 @@ def _run_child(reader: Reader, folder: Path, count: int, first: int, outcome: Ou
     outcome.counts[CRASHED] += 1
     outcome.crashes.append(f"{reader.name}, {label}: {what}")
     return number  # None: it did not come to the inputs, and no other child would
+
+
+def _waited_in_vain(pipe: Connection, child: int | None) -> str | None:
+    """None once the child has said something or died; else why it will not. A busy machine is no reason."""
+    start = last = _processor_time(child)
+    asleep = 0
+    while not pipe.poll(1.0):
+        now, ready = _processor_time(child), _state(child) == "R"
+        asleep = 0 if ready or now > last else asleep + 1
+        last = now
+        if now - start > BUSY:
+            return f"no answer after {now - start:.0f} s of processor time"
+        if asleep > ASLEEP:
+            return f"asleep for {ASLEEP:g} s"
+    return None
+
+
+def _processor_time(child: int | None) -> float:
+    words = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _state(child: int | None) -> str:
+    return Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def _child(reader: Reader, folder: Path, count: int, first: int, pipe: Connection) -> None:

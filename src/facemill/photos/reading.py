@@ -17,6 +17,7 @@ from facemill.photos.plan import name_of_text
 from facemill.photos.settings import IMAGE_FORMATS, MAX_PIXELS
 from facemill.runtime.errors import PhotoError
 
+MAX_BYTES = 2 << 30  # the largest photo that is read has 1.4 GB when nothing of it is compressed
 BACKGROUND = 255  # transparent photos are laid on white, as viewers and printers do
 _ORIENTATION_TAG = int(ExifTags.Base.Orientation)
 _TRANSPOSED = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
@@ -161,12 +162,16 @@ def _check_is_file(path: Path) -> None:
         else:
             reason = f"the file cannot be reached: {error.strerror}"
         raise PhotoError("unreadable", reason) from error
+    except ValueError as error:  # a zero byte, which a list of photos can name
+        raise PhotoError("unreadable", f"a name that no file can have: {str(path)!r:.80}") from error
     if stat.S_ISDIR(state.st_mode):
         raise PhotoError("unreadable", "a folder with the name of an image")
     if not stat.S_ISREG(state.st_mode):
         raise PhotoError("unreadable", "not a regular file (a pipe, socket or device)")
     if state.st_size == 0:
         raise PhotoError("unreadable", "the file is empty (zero bytes)")
+    if state.st_size > MAX_BYTES:  # some decoders read the whole file before they look at it
+        raise PhotoError("too_large", f"{state.st_size} bytes; at most {MAX_BYTES} are read")
 
 
 def _too_large(found: str, max_pixels: int) -> PhotoError:

@@ -1,5 +1,6 @@
 """The loader: upright 8-bit RGB, and exact positions."""
 
+import os
 import struct
 import zlib
 
@@ -212,3 +213,16 @@ def test_a_torn_png_is_unreadable(tmp_path, end):
     (tmp_path / "torn.png").write_bytes(content[:end])
     with pytest.raises(PhotoError, match="damaged image data"):
         read_photo(tmp_path / "torn.png")
+
+
+def test_a_file_that_is_larger_than_any_photo_is_not_read(tmp_path):
+    path = tmp_path / "a.avif"
+    Image.new("RGB", (8, 8)).save(path)
+    os.truncate(path, 3 << 30)  # sparse
+    with pytest.raises(PhotoError, match="too_large: 3221225472 bytes"):
+        read_photo(path)
+
+
+def test_a_name_with_a_zero_byte_is_no_file(tmp_path):
+    with pytest.raises(PhotoError, match="unreadable: a name that no file can have"):
+        read_photo(tmp_path / "a\0b.jpg")
