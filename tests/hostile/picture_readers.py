@@ -21,7 +21,6 @@ from hostile.inputs import (
 )
 from hostile.reader import Reader
 
-
 MAX_PIXELS = 20_000_000  # the sandbox has less memory than the largest photos need
 
 
