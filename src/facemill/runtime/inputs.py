@@ -198,6 +198,8 @@ def _name(path: str | Path) -> str:
 
 
 def _check_nesting(text: str) -> None:
+    if text.count("[") + text.count("{") <= DEEPEST:
+        return
     depth = 0
     for match in _NESTED.finditer(text):
         if match.lastindex == 1:
