@@ -5,6 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CORES ?= all
+CONFIG ?= config/demo.yaml
 export PYTHONPATH := $(CURDIR)/src
 export OMP_WAIT_POLICY := passive
 
@@ -12,7 +13,7 @@ export OMP_WAIT_POLICY := passive
 SYSTEM_LIBRARIES := libusb-1.0-0 libgl1 libegl1 libgomp1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-browser test-slurm lint bench envs config clean
+.PHONY: help setup demo test test-slow test-browser test-slurm lint bench envs config clean clean-intermediate
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -61,6 +62,9 @@ envs: setup  ## write envs/*.yaml from pyproject.toml and constraints.txt
 
 config: setup  ## write config/config.yaml, config/schema.json and config/README.md from the settings
 	$(BIN)/python workflow/tools/generate_config.py
+
+clean-intermediate: setup  ## CONFIG=file: remove what a finished run no longer needs
+	$(BIN)/python workflow/tools/remove_intermediates.py $(CONFIG)
 
 clean:  ## remove all results
 	rm -rf results .snakemake
