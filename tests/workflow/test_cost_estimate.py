@@ -28,6 +28,17 @@ def test_jobs_are_those_of_a_dry_run(name, tmp_path):
     assert float(rows["total"]["processor_hours"]) > 0
 
 
+def test_a_bill_without_a_lock_leaves_the_unfinished_files_of_another_snakemake(tmp_path):
+    photos = {"portraits": {"folder": "resources/photos"}}
+    unfinished = tmp_path / "results" / "some" / "photos" / ".partial-abc.parquet"
+    unfinished.parent.mkdir(parents=True)
+    unfinished.touch()
+    for arguments, stays in ((("--nolock",), True), (("--forceall",), False)):
+        run = run_snakemake(tmp_path, {"run": "some", "photos": photos}, "results/some/plan.csv", *arguments)
+        assert run.code == 0, run.output
+        assert unfinished.exists() == stays
+
+
 def test_what_was_done_is_counted_and_priced_by_what_it_took(tmp_path):
     photos = {"portraits": {"folder": "resources/photos", "shard_size": 1}}
     configuration = {"run": "some", "photos": photos}
