@@ -8,6 +8,7 @@ full decoding.)
     python tests/benchmarks/run_all.py photos
 """
 
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 from skimage import data
 
@@ -33,13 +35,15 @@ from facemill.photos.settings import (
     SkinSettings,
 )
 from facemill.photos.skin import segment_skin
-from facemill.runtime.tables import OK
+from facemill.runtime.settings import PhotoLimits
+from facemill.runtime.tables import OK, map_photos
 
 STAGES = ("index_photos", "detect_faces", "align_faces", "detect_landmarks", "segment_skin")
 ROUNDS = 3
 COPIES = 64  # a quarter of a shard's default: what a stage does once per shard must not count as per photo
 LARGE_COPIES = 3
 PLANNED = 100_000
+WATCHED = 2000
 
 
 def clock_cost() -> float:
@@ -172,8 +176,23 @@ def measure_plan() -> list[dict]:
     return rows
 
 
+def measure_watching() -> list[dict]:
+    """Rows for what the worker process costs that holds photos to their limits, all processes together."""
+    points = np.linspace(0.0, 224.0, 136)
+    rows = [{"photo": f"{number}", "status": OK, "reason": ""} for number in range(WATCHED)]
+    found = {}
+    for name, limits in (("here", None), ("watched", PhotoLimits())):
+        start = sum(os.times()[:4])
+        map_photos(pd.DataFrame(rows), lambda row: {"points": points.tolist()}, ["points"], limits=limits)
+        found[name] = (sum(os.times()[:4]) - start) / WATCHED
+    cost = 1000 * (found["watched"] - found["here"])
+    return [
+        {"name": "watching a photo, per rule", "value": cost, "unit": "ms", "peer": "", "ratio": None},
+    ]
+
+
 def run() -> list[dict]:
-    """Measure the chain on JPEG, PNG and 12-megapixel copies of a portrait, and the plan of a large set."""
+    """Measure the chain on JPEG, PNG and 12-megapixel copies of a portrait, watching, and a large plan."""
     portrait = Image.fromarray(data.astronaut())
     large = portrait.resize((3464, 3464), Image.Resampling.BICUBIC)
     kinds = [
@@ -190,7 +209,7 @@ def run() -> list[dict]:
             for number in range(1, copies):
                 Path(folder, f"{number}.{suffix}").write_bytes(first.read_bytes())
             rows += measure_chain(Path(folder), label)
-    return rows + measure_plan()
+    return rows + measure_watching() + measure_plan()
 
 
 if __name__ == "__main__":
