@@ -111,7 +111,7 @@ def test_unusable_folder_ends_before_any_job(tmp_path: Path, make, words):
             {"people": {"a": {"folder": "x", "photos": "synthesis.photos.m"}}},
             "give one of folder, photos and mgcnet",
         ),
-        ({"people": {"a": {"mgcnet": "in"}}}, "in/train.txt cannot be read"),
+        ({"people": {"a": {"mgcnet": "in"}}}, "in/train.txt is missing"),
         ({"people": {"a": {"mgcnet": "in", "split": "../x"}}}, "people.a.split"),
         ({"people": {"a": {}}}, "give one of folder, photos and mgcnet; given: none"),
     ],

@@ -43,7 +43,7 @@ def test_run_ends_well_and_runs_every_rule_of_photos_and_faces(finished):
     assert run.code == 0, run.output
     rules = {name for stage in ("photos", "coarse", "detail", "report") for name in rules_of(stage)}
     on_request = {"export_photo", "convert_identity_network", "pack_training", "train_coarse"}
-    on_request |= {"export_photo_detail", "animate_detail", "pack_detail", "train_detail"}
+    on_request |= {"estimate_costs", "export_photo_detail", "animate_detail", "pack_detail", "train_detail"}
     assert set(run.jobs) == rules - on_request | {"prepare_model", "all"}
     assert (folder / "results/small/report.html").stat().st_size > 100_000
 

@@ -1,4 +1,10 @@
-"""Files that are either whole or absent, and readers that execute nothing."""
+"""Files that are either whole or absent, and readers that execute nothing.
+
+numpy is imported where arrays are read or written: the workflow plans at every
+start and in every job, and needs the rest alone.
+"""
+
+from __future__ import annotations
 
 import contextlib
 import json
@@ -9,13 +15,14 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from facemill.runtime.errors import FacemillError, FormatError
 from facemill.runtime.inputs import decoding, require_plain_file
 from facemill.runtime.storage import MADE_ANEW, DamagedFileError, named_storage_errors
+
+if TYPE_CHECKING:
+    import numpy as np
 
 LARGEST_ARRAYS = 16 << 30  # bytes of a .npz once it is unpacked
 DENSEST, SPARE = 1100, 1024  # deflate packs at most 1032 to 1
@@ -141,6 +148,8 @@ def write_json(path: str | Path, value: Any) -> None:
 
 def save_arrays(path: str | Path, arrays: Mapping[str, Any], compressed: bool = False) -> None:
     """Write named arrays as `.npz`, atomically; object arrays are refused. Equal arrays give equal bytes."""
+    import numpy as np
+
     plain = {name: np.asarray(array) for name, array in arrays.items()}
     for name, array in plain.items():
         if array.dtype.hasobject:
@@ -158,6 +167,8 @@ def load_arrays(path: str | Path, required: tuple[str, ...] = ()) -> dict[str, n
             pickled objects, or would unpack to more than it can hold or than `LARGEST_ARRAYS` bytes.
         FormatError: it lacks a key of `required`.
     """
+    import numpy as np
+
     expected, remedy = "a .npz archive of plain arrays", MADE_ANEW
     size = require_plain_file(path, expected, remedy, DamagedFileError)
     with decoding(path, expected, remedy, DamagedFileError):
@@ -192,6 +203,8 @@ def load_array(
     Raises:
         refusal: the file is missing, is no whole `.npy`, holds pickled objects, or is shorter than it says.
     """
+    import numpy as np
+
     size = require_plain_file(path, expected, remedy, refusal)
     with decoding(path, expected, remedy, refusal):
         with open(path, "rb") as file:
@@ -207,6 +220,8 @@ def load_array(
 
 
 def _later_header(file: BinaryIO) -> tuple:
+    import numpy as np
+
     return np.lib.format.read_array_header_2_0(file)
 
 

@@ -93,7 +93,7 @@ def test_a_lost_or_cut_crop_ends_the_job_and_is_named(shard, model):
     with pytest.raises(DamagedFileError, match=r"bert\.png cannot be read"):
         reconstruct_coarse(table, crops, masks, model, QUICK)
     crop.unlink()
-    with pytest.raises(DamagedFileError, match=r"bert\.png cannot be read"):
+    with pytest.raises(DamagedFileError, match=r"bert\.png is missing"):
         reconstruct_coarse(table, crops, masks, model, QUICK)
 
 

@@ -130,7 +130,7 @@ def test_a_lost_crop_ends_the_job_and_is_named(single, model, tmp_path):
     crops.mkdir()
     for photo in ("ann_a", "ann_c", "bob_a"):
         (crops / f"{photo}.png").symlink_to(single[2] / f"{photo}.png")
-    with pytest.raises(DamagedFileError, match=r"ann_b\.png cannot be read"):
+    with pytest.raises(DamagedFileError, match=r"ann_b\.png is missing"):
         run(single, model, crops_folder=crops)
 
 

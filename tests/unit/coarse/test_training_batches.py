@@ -85,7 +85,7 @@ def test_broken_and_unlike_shards_are_named(shards, model, tmp_path):
     with pytest.raises(FormatError, match="different length"):
         PackedShards([other])
     (other / "floor.npy").unlink()
-    with pytest.raises(FormatError, match=r"floor\.npy cannot be read"):
+    with pytest.raises(FormatError, match=r"floor\.npy is missing"):
         PackedShards([other])
     np.save(other / "floor.npy", np.array([object(), 1]), allow_pickle=True)
     with pytest.raises(FormatError, match=r"floor\.npy cannot be read"):
@@ -112,7 +112,7 @@ def photos(tmp_path):
 def test_photos_without_labels_are_packed_and_bad_ones_end_as_rows(photos, model, tmp_path):
     table, arrays = pack_training(*photos, model, PackSettings(reduction=4))
     assert table["status"].tolist() == ["ok", "ok", "error", "bad_landmarks"]
-    assert "p2.png cannot be read" in table["reason"][2]
+    assert "p2.png is missing" in table["reason"][2]
     assert "crop" not in table
     assert arrays["photo"].tolist() == ["p0", "p1"]
     assert arrays["crops"].shape == (2, 56, 56, 3)

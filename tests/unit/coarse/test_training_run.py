@@ -1,6 +1,5 @@
 """Whole trainings on toy faces: they learn, go on to the last bit, and stop with a reason."""
 
-import csv
 import json
 import os
 import shutil
@@ -20,20 +19,17 @@ from facemill.coarse.networks.coarse_network import (
     NetworkSpec,
     coefficients_of,
     prediction_of,
-    spec_for,
 )
 from facemill.coarse.networks.files import load_network, save_network
 from facemill.coarse.networks.identity_network import load_identity
 from facemill.coarse.training.batches import PackedShards, batch_from, collate
 from facemill.coarse.training.labels import label_maker
 from facemill.coarse.training.objective import TrainingObjective, network_input
-from facemill.coarse.training.train import TrainingFiles, TrainingOutputs, held_out_photos, train_coarse
+from facemill.coarse.training.train import TrainingFiles, held_out_photos, train_coarse
 from facemill.coarse.training_settings import (
     AugmentationSettings,
     HybridWeights,
-    NetworkSettings,
     SupervisedWeights,
-    TrainSettings,
 )
 from facemill.formats.checkpoints import read_pickled, write_pickled
 from facemill.models.files import save_model
@@ -43,13 +39,18 @@ from facemill.runtime.storage import StorageError
 from facemill.training import checkpoints
 from facemill.training import run as run_module
 from facemill.training.run import TrainingError
-from unit.coarse.training_toys import packed_shard, with_blendshapes
+from unit.coarse.training_toys import (
+    NETWORK,
+    QUICK,
+    losses_of,
+    packed_shard,
+    results,
+    rows_of,
+    toy_spec,
+    training_script,
+    with_blendshapes,
+)
 
-NETWORK = NetworkSettings(backbone="resnet18", width=8, reduction=4)
-QUICK = TrainSettings(
-    network=NETWORK, rendered_share=0.0, batch=8, epochs=4, learning_rate=3e-3, schedule="cosine",
-    log_interval=1, validation_interval=4, checkpoint_interval=2, pictures=2, average=0.9,
-)  # fmt: skip
 CPU = torch.device("cpu")
 PATIENCE = 3600  # s, for a training of minutes on a machine that does much else
 
@@ -64,23 +65,6 @@ def files(model, tmp_path_factory):
     place = tmp_path_factory.mktemp("sets")
     train = [str(packed_shard(place / f"train{n}", model, 12, seed=n)) for n in (1, 2)]
     return TrainingFiles(train, [str(packed_shard(place / "val", model, 6, seed=9))])
-
-
-def toy_spec(model, dense=()):
-    return spec_for(model, **NETWORK.model_dump(exclude={"dense_landmarks"}), dense_vertices=tuple(dense))
-
-
-def results(folder: Path, name: str = "w") -> TrainingOutputs:
-    return TrainingOutputs(*(folder / f"{name}.{ending}" for ending in ("safetensors", "csv", "png", "json")))
-
-
-def rows_of(folder: Path, kind: str) -> list[dict[str, str]]:
-    with (folder / "metrics.csv").open(newline="") as file:
-        return [{k: v for k, v in row.items() if v} for row in csv.DictReader(file) if row["kind"] == kind]
-
-
-def losses_of(folder: Path) -> list[float]:
-    return [float(row["loss"]) for row in rows_of(folder, "train")]
 
 
 def test_a_training_learns_and_leaves_what_it_promises(model, files, tmp_path):
@@ -356,27 +340,6 @@ def test_crops_smaller_than_the_network_sees_are_refused():
     with pytest.raises(ValueError, match="reduction"):
         network_input(torch.zeros(1, 56, 56, 3), spec)
     assert network_input(torch.rand(1, 224, 224, 3), spec).shape == (1, 3, 112, 112)
-
-
-def training_script(folder: Path) -> Path:
-    """A program that trains with settings (JSON) in a folder with `model.npz`: see its arguments."""
-    script = folder / "training.py"
-    script.write_text(
-        "import sys\n"
-        "import torch\n"
-        "from facemill.coarse.training.train import TrainingFiles, TrainingOutputs, train_coarse\n"
-        "from facemill.coarse.training_settings import TrainSettings\n"
-        "from facemill.models.files import load_model\n"
-        "torch.set_num_threads(1)\n"
-        "settings, place, files = sys.argv[1:4]\n"
-        "train, validation = files.split(';')\n"
-        "files = TrainingFiles(train.split(','), [validation])\n"
-        "train_coarse(files, load_model(f'{place}/model.npz'), 'toy',\n"
-        "    TrainSettings.model_validate_json(settings), f'{place}/run{sys.argv[4]}',\n"
-        "    TrainingOutputs(*(f'{place}/w{sys.argv[4]}.{e}' for e in 'safetensors csv png json'.split())),\n"
-        "    torch.device('cpu'))\n"
-    )
-    return script
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """Packed shards of rendered toy faces with their truth."""
 
+import csv
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,13 +8,22 @@ import numpy as np
 import torch
 
 from facemill.coarse.expression_space import whole_expression_space
+from facemill.coarse.networks.coarse_network import spec_for
 from facemill.coarse.training.labels import WHOLLY, label_maker
 from facemill.coarse.training.packing import save_packed
+from facemill.coarse.training.train import TrainingOutputs
+from facemill.coarse.training_settings import NetworkSettings, TrainSettings
 from facemill.faces.decode import FaceDecoder
 from facemill.geometry.camera import deep3d_crop_camera, project_camera_points
 from facemill.models.coefficients import Coefficients
 from facemill.models.morphable import LinearModel
 from facemill.rendering.rasterize import interpolate, rasterize
+
+NETWORK = NetworkSettings(backbone="resnet18", width=8, reduction=4)
+QUICK = TrainSettings(
+    network=NETWORK, rendered_share=0.0, batch=8, epochs=4, learning_rate=3e-3, schedule="cosine",
+    log_interval=1, validation_interval=4, checkpoint_interval=2, pictures=2, average=0.9,
+)  # fmt: skip
 
 NAMES = ("browUpLeft", "browUpRight", "jawOpen", "mouthLeft")
 SIDE = 56
@@ -81,3 +91,41 @@ def packed_shard(folder: Path, model: LinearModel, count: int, seed: int = 0) ->
     folder.mkdir(parents=True)
     save_packed(folder, drawn_faces(model, count, seed)[1])
     return folder
+
+
+def toy_spec(model, dense=()):
+    return spec_for(model, **NETWORK.model_dump(exclude={"dense_landmarks"}), dense_vertices=tuple(dense))
+
+
+def results(folder: Path, name: str = "w") -> TrainingOutputs:
+    return TrainingOutputs(*(folder / f"{name}.{ending}" for ending in ("safetensors", "csv", "png", "json")))
+
+
+def rows_of(folder: Path, kind: str) -> list[dict[str, str]]:
+    with (folder / "metrics.csv").open(newline="") as file:
+        return [{k: v for k, v in row.items() if v} for row in csv.DictReader(file) if row["kind"] == kind]
+
+
+def losses_of(folder: Path) -> list[float]:
+    return [float(row["loss"]) for row in rows_of(folder, "train")]
+
+
+def training_script(folder: Path) -> Path:
+    """A program that trains with settings (JSON) in a folder with `model.npz`: see its arguments."""
+    script = folder / "training.py"
+    script.write_text(
+        "import sys\n"
+        "import torch\n"
+        "from facemill.coarse.training.train import TrainingFiles, TrainingOutputs, train_coarse\n"
+        "from facemill.coarse.training_settings import TrainSettings\n"
+        "from facemill.models.files import load_model\n"
+        "torch.set_num_threads(1)\n"
+        "settings, place, files = sys.argv[1:4]\n"
+        "train, validation = files.split(';')\n"
+        "files = TrainingFiles(train.split(','), [validation])\n"
+        "train_coarse(files, load_model(f'{place}/model.npz'), 'toy',\n"
+        "    TrainSettings.model_validate_json(settings), f'{place}/run{sys.argv[4]}',\n"
+        "    TrainingOutputs(*(f'{place}/w{sys.argv[4]}.{e}' for e in 'safetensors csv png json'.split())),\n"
+        "    torch.device('cpu'))\n"
+    )
+    return script

@@ -15,6 +15,7 @@ from facemill.formats.meshes import read_glb, read_obj
 from facemill.geometry.camera import Camera, project
 from facemill.geometry.image import transform_points
 from facemill.runtime.errors import FacemillError, FormatError
+from facemill.runtime.storage import DamagedFileError
 
 FILES = {
     "mesh.obj", "mesh_plain.obj", "mesh.glb", "neutral.obj",
@@ -156,12 +157,11 @@ def test_a_named_photo_without_result_says_why(exported, name, message):
         exported.again("named", photos=[name])
 
 
-def test_a_missing_crop_costs_one_face_only(exported):
+def test_a_missing_crop_ends_the_job_and_is_named(exported):
     rows = exported.rows.assign(photo=["ann", "cat", "gone", "lost"])
     values = {**exported.arrays, "photo": np.array(["ann", "gone", "lost"])}
-    table = exported.again("missing", rows, values)
-    assert list(table["status"]) == ["ok", "no_face", "unreadable", "error"]
-    assert "lost.png cannot be read" in table["reason"][3]
+    with pytest.raises(DamagedFileError, match=r"lost\.png is missing"):
+        exported.again("missing", rows, values)
 
 
 def test_coefficients_that_are_no_numbers_cost_one_face_only(exported):

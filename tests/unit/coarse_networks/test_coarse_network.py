@@ -268,10 +268,10 @@ def test_other_files_are_named(tmp_path):
     save_deep3d(tmp_path / "cut.pth", CoarseNetwork(SMALL))
     content = (tmp_path / "cut.pth").read_bytes()
     (tmp_path / "cut.pth").write_bytes(content[: len(content) // 2])
-    with pytest.raises(FormatError, match="whole file"):
+    with pytest.raises(FormatError, match="whole PyTorch checkpoint"):
         load_network(tmp_path / "cut.pth", model, "head")
     (tmp_path / "page.safetensors").write_text("<html>not found</html>")
-    with pytest.raises(FormatError, match="cannot be read as safetensors"):
+    with pytest.raises(FormatError, match="page.safetensors cannot be read"):
         load_network(tmp_path / "page.safetensors", model, "head")
 
 

@@ -8,6 +8,7 @@ from PIL import Image
 from facemill.detail.training.batches import PackedFaces, batch_from, collate, decode_scale, encode_scale
 from facemill.detail.training.packing import PictureFolders, pack_detail, read_displacement_picture
 from facemill.runtime.errors import FormatError, PhotoError
+from facemill.runtime.storage import DamagedFileError
 from unit.detail.face_folder import make_faces, projected, truth_at
 
 NAMES = ["a", "b", "c"]
@@ -83,19 +84,20 @@ def test_photos_have_no_labels(faces, head_model, small_atlas, tmp_path):
 
 
 def test_a_photo_that_cannot_be_used_becomes_a_row(faces, head_model, small_atlas, tmp_path):
-    """One photo is gone, one has no truth, one was given up before: the others are packed whole."""
+    """One has no truth, one was given up before: the others are packed whole. A damaged mask ends the job."""
     other = make_faces(tmp_path / "faces", head_model, ["p", "q", "r", "s", "t"])
-    (other.place / "photos" / "q.png").unlink()
     (other.place / "displacement" / "r.png").unlink()
-    (other.place / "masks" / "s.png").write_bytes(b"no picture")
     table = other.table.copy()
     table.loc[4, ["status", "reason"]] = ["fit_failed", "landmarks"]
     (tmp_path / "packed").mkdir()
     found = pack_detail(table, other.arrays, head_model, small_atlas, folders(other), tmp_path / "packed")
-    assert found["status"].tolist() == ["ok", "error", "no_displacement", "error", "fit_failed"]
-    assert "s.png" in found["reason"][3] and found["reason"][4] == "landmarks"
+    assert found["status"].tolist() == ["ok", "ok", "no_displacement", "ok", "fit_failed"]
+    assert found["reason"][4] == "landmarks"
     packed = PackedFaces([tmp_path / "packed"])
-    assert [packed.photo(n) for n in range(len(packed))] == ["p"]
+    assert [packed.photo(n) for n in range(len(packed))] == ["p", "q", "s"]
+    (other.place / "masks" / "s.png").write_bytes(b"no picture")
+    with pytest.raises(DamagedFileError, match=r"s\.png cannot be read"):
+        pack_detail(table, other.arrays, head_model, small_atlas, folders(other), tmp_path / "packed")
 
 
 def test_an_empty_shard_is_packed(faces, head_model, small_atlas, tmp_path):

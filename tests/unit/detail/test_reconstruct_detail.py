@@ -14,6 +14,7 @@ from facemill.detail.reconstruct import COLUMNS, reconstruct_detail
 from facemill.detail.settings import ReconstructDetailSettings
 from facemill.runtime.errors import FormatError
 from facemill.runtime.files import load_arrays
+from facemill.runtime.storage import DamagedFileError
 from facemill.runtime.tables import EveryPhotoFailedError
 from unit.detail.face_folder import make_faces
 
@@ -136,16 +137,21 @@ def test_photos_that_show_no_relief_get_none(faces, head_model, settings, tmp_pa
 def test_rows_with_errors_stay_and_say_why(faces, head_model, settings, tmp_path):
     made = make_faces(tmp_path / "faces", head_model, ["p", "q", "r", "s"])
     (made.place / "photos" / "q.png").unlink()
-    (made.place / "masks" / "r.png").unlink()
     table = made.table.copy()
     table.loc[3, ["status", "reason"]] = ["fit_failed", "landmarks"]
     arrays = {name: value[:3] for name, value in made.arrays.items()}
     found = run(made, head_model, settings, tmp_path / "f.npz", table=table, arrays=arrays)
-    assert found["status"].tolist() == ["ok", "error", "error", "fit_failed"]
+    assert found["status"].tolist() == ["ok", "error", "ok", "fit_failed"]
     assert found["photo"].tolist() == ["p", "q", "r", "s"]
-    assert "r.png" in found["reason"][2] and found["reason"][3] == "landmarks"
-    assert found.loc[1:, list(COLUMNS)].isna().all().all()
-    assert load_arrays(tmp_path / "f.npz")["photo"].tolist() == ["p"]
+    assert "q.png" in found["reason"][1] and found["reason"][3] == "landmarks"
+    assert found.loc[[1, 3], list(COLUMNS)].isna().all().all()
+    assert load_arrays(tmp_path / "f.npz")["photo"].tolist() == ["p", "r"]
+    mask = made.place / "masks" / "r.png"
+    content = mask.read_bytes()
+    mask.unlink()
+    with pytest.raises(DamagedFileError, match=r"r\.png is missing"):
+        run(made, head_model, settings, tmp_path / "f.npz", table=table, arrays=arrays)
+    mask.write_bytes(content)
     for path in (made.place / "photos").iterdir():
         path.unlink()
     with pytest.raises(EveryPhotoFailedError):

@@ -249,7 +249,7 @@ def test_files_of_a_table_and_bad_tables(pairs, tmp_path):
     assert [(f.metric, f.value) for f in figures_of(result.summary())] == [("mean", 2.0), ("std", 0.0)]
     failed = evaluate_pairs(pairs, lambda pair: 1 / 0, "micc", "original")
     assert failed.table["status"][0] == "error" and failed.summary()["mean"] is None
-    for text, words in (("case,truth\na,b\n", "no table of cases"), ("", "cannot be read")):
+    for text, words in (("case,truth\na,b\n", "lacks the columns prediction"), ("", "cannot be read")):
         (tmp_path / "bad.csv").write_text(text)
         with pytest.raises(FormatError, match=words):
             evaluate_pairs(tmp_path / "bad.csv", lambda pair: MeshFigure(1.0, 1), "micc", "other")

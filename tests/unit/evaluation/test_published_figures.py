@@ -120,7 +120,7 @@ def test_broken_tables_and_results_are_named(tmp_path, published):
     with pytest.raises(FormatError, match="other columns"):
         read_published(tmp_path)
     (tmp_path / "x.json").write_text("{}")
-    with pytest.raises(FormatError, match=r"x\.json is not a result"):
+    with pytest.raises(FormatError, match=r"x\.json lacks protocol, origin"):
         compare_methods({"x": tmp_path / "x.json"}, published, CompareSettings())
 
 

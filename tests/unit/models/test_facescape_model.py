@@ -113,7 +113,7 @@ def test_a_missing_file_is_named(copied, name):
         (FACTORS, b"<!DOCTYPE html><html>", "a web page"),
         (CORE, b"<!DOCTYPE html><html>", "a web page"),
         (FACTORS, b"[1, 2]", "a list"),
-        (FACTORS, b'{"id_mean": [1]}', "found     id_mean"),
+        (FACTORS, b'{"id_mean": [1]}', "lacks id_var, lm_index_full, faces"),
     ],
 )
 def test_files_of_another_kind_are_told_what_they_are(copied, name, content, words):

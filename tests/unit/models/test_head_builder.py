@@ -122,7 +122,7 @@ def test_a_measurement_without_figures_is_named():
 def test_wrong_tables_are_refused(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("measurement,sex\na,male\n")
-    with pytest.raises(FormatError, match="lacks the column mean_mm"):
+    with pytest.raises(FormatError, match="lacks the columns mean_mm"):
         read_anthropometry(path)
     path.write_text("measurement,sex,mean_mm,sd_mm,population,source\na,male,12,none,x,y\n")
     with pytest.raises(FormatError, match="not a positive number"):

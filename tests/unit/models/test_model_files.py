@@ -82,7 +82,7 @@ def test_half_bases_lose_little_and_leave_the_mean_alone(tmp_path):
     [
         ({"format": np.array("facemill-head-1")}, "not a file of format facemill-model-1"),
         ({"kind": np.array("cubic")}, "unknown kind of model"),
-        ({"mean_shape": np.zeros((5, 3), np.float32)}, "do not fit together"),
+        ({"mean_shape": np.zeros((5, 3), np.float32)}, "arrays that fit together"),
         ({"uv": None}, "lacks uv"),
     ],
 )

@@ -129,12 +129,12 @@ def test_a_damaged_plan_is_made_again(tmp_path, caplog):
     plan = plan_photo_set("s", folder, tmp_path / "p", 5)
     (tmp_path / "p" / "plan.json").write_text("{")
     assert plan_photo_set("s", folder, tmp_path / "p", 5) == plan == read_plan(tmp_path / "p")
-    assert "is not JSON" in caplog.text
+    assert "cannot be read as JSON" in caplog.text
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(None, "missing"), ("{", "not JSON"), (json.dumps({"format": "x"}), "not a photo plan")],
+    [(None, "missing"), ("{", "cannot be read as JSON"), (json.dumps({"format": "x"}), "of another format")],
 )
 def test_reading_something_else_as_a_plan_names_the_file(tmp_path, content, words):
     if content is not None:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from facemill.photos.settings import SkinSettings
 from facemill.photos.skin import BLOCK, load_skin_mixture, segment_skin, skin_posterior
-from facemill.runtime.errors import FormatError
+from facemill.runtime.storage import DamagedFileError
 
 MIXTURE = load_skin_mixture()
 TOLERANCE = 1e-4  # posteriors are single precision: a fortieth of a step of the mask
@@ -86,8 +86,6 @@ def test_the_mask_and_the_share_of_skin_are_written(tmp_path):
 
 
 def test_a_missing_crop_is_our_fault_and_fails_the_shard(tmp_path):
-    from facemill.runtime.tables import EveryPhotoFailedError
-
     row = {"photo": "face", "status": "ok", "reason": ""}
-    with pytest.raises(EveryPhotoFailedError, match=FormatError.__name__):
+    with pytest.raises(DamagedFileError, match=r"face\.png is missing"):
         segment_skin(pd.DataFrame([row]), tmp_path, tmp_path, SkinSettings())

@@ -75,8 +75,8 @@ def test_a_damaged_triplet_says_why_and_ends_as_rows(triplets, tmp_path):
 
 
 def test_a_missing_list_is_an_error(triplets, tmp_path):
-    with pytest.raises(FormatError, match=r"test\.txt cannot be read"):
+    with pytest.raises(FormatError, match=r"test\.txt is missing"):
         list(list_triplets(triplets, "test"))
-    with pytest.raises(FormatError, match=r"test\.txt cannot be read"):
+    with pytest.raises(FormatError, match=r"test\.txt is missing"):
         import_triplets(triplets, "test", tmp_path / "out")
     assert not (tmp_path / "out").exists()

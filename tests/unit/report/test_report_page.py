@@ -180,7 +180,7 @@ def test_wrong_tables_say_so(run, tmp_path):
 
     with pytest.raises(FormatError, match=r"belongs to a set without faces\.csv"):
         read(faces=run.faces[1:])
-    with pytest.raises(FormatError, match="cannot be read"):
+    with pytest.raises(FormatError, match="is missing"):
         read(faces=[tmp_path / "set" / "faces.csv"])
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "faces.csv").write_text("name,status\na,ok\n")

@@ -45,7 +45,7 @@ def test_transparency_is_flattened_on_the_backdrop(tmp_path):
 
 
 def test_damaged_pictures_say_so(tmp_path):
-    with pytest.raises(FormatError, match=r"a\.png cannot be read"):
+    with pytest.raises(FormatError, match=r"a\.png is missing"):
         read_picture(tmp_path / "a.png")
 
 

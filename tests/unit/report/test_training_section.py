@@ -114,8 +114,8 @@ def test_long_courses_are_thinned_to_means_of_neighbours():
         ("metrics.csv", "a,b\n1,2\n", "rows with step and kind"),
         ("metrics.csv", "", "a table of steps"),
         ("metrics.csv", ROWS.splitlines()[0] + "\n", "0 rows"),
-        ("summary.json", "{", "summary.json is not what a training writes"),
-        ("summary.json", '{"steps": 2}', "no images"),
+        ("summary.json", "{", "summary.json cannot be read as JSON"),
+        ("summary.json", '{"steps": 2}', "lacks images"),
     ],
 )
 def test_damaged_files_are_named(tmp_path, name, content, message):

@@ -132,7 +132,7 @@ def test_what_cannot_be_sent_ends_as_an_error():
 
 
 PARENT = """
-import sys, time, pandas as pd
+import signal, sys, time, pandas as pd
 from pathlib import Path
 from facemill.runtime.settings import PhotoLimits
 from facemill.runtime.tables import map_photos
@@ -143,6 +143,7 @@ def wait(row):
     time.sleep(600)
 
 table = pd.DataFrame([{"photo": "a", "status": "ok", "reason": ""}])
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs ignore
 map_photos(table, wait, [], limits=PhotoLimits())
 """
 

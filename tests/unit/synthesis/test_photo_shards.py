@@ -249,5 +249,5 @@ def test_the_contact_sheet_chooses_evenly(crops):
 
 def test_a_missing_picture_is_named(crops):
     table = pd.DataFrame({"file": ["nobody.jpg"]})
-    with pytest.raises(Exception, match=r"nobody\.jpg cannot be read"):
+    with pytest.raises(Exception, match=r"nobody\.jpg is missing"):
         draw_contact_sheet([table], [crops[0]], ContactSheetSettings())
