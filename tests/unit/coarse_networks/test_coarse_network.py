@@ -271,7 +271,7 @@ def test_other_files_are_named(tmp_path):
     with pytest.raises(FormatError, match="whole PyTorch checkpoint"):
         load_network(tmp_path / "cut.pth", model, "head")
     (tmp_path / "page.safetensors").write_text("<html>not found</html>")
-    with pytest.raises(FormatError, match="page.safetensors cannot be read"):
+    with pytest.raises(FormatError, match=r"page\.safetensors cannot be read"):
         load_network(tmp_path / "page.safetensors", model, "head")
 
 
