@@ -28,8 +28,19 @@ def write_last(folder: Path, content: Mapping[str, Any]) -> None:
     newest = folder / f"newest{place.suffix}"
     write_pickled(newest, content)
     if place.is_file():
-        os.replace(place, folder / BEFORE)
+        _keep(place, folder / BEFORE)
     os.replace(newest, place)
+
+
+def _keep(place: Path, before: Path) -> None:
+    """Give a file a second name, in place of what had it: at no time there is no newest checkpoint."""
+    second = before.with_name(f"kept{before.suffix}")
+    second.unlink(missing_ok=True)
+    try:
+        os.link(place, second)
+    except OSError:  # a file system without hard links
+        second = place
+    os.replace(second, before)
 
 
 def forget_before(folder: Path) -> None:
@@ -45,7 +56,8 @@ def good_checkpoint(folder: Path) -> str | None:
     Raises:
         FormatError: there are checkpoints and none is whole.
     """
-    (folder / f"newest{Path(CHECKPOINT).suffix}").unlink(missing_ok=True)  # of a run that was killed
+    for name in ("newest", "kept"):  # of a run that was killed
+        (folder / f"{name}{Path(CHECKPOINT).suffix}").unlink(missing_ok=True)
     broken: list[tuple[str, FormatError]] = []
     for name in (CHECKPOINT, BEFORE, BEST):
         if not (folder / name).is_file():
