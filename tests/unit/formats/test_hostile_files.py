@@ -13,6 +13,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from facemill.formats.benchmarks import read_cost
+from facemill.formats.bfm09_files import read_expression_basis
 from facemill.formats.cameras_json import read_cameras
 from facemill.formats.captures import read_capture_file
 from facemill.formats.checkpoints import read_pickled, read_weights, write_weights
@@ -31,7 +32,7 @@ from facemill.formats.now_truth import read_truth
 from facemill.formats.stored_pictures import read_grey16
 from facemill.formats.surface_maps import read_surface_map
 from facemill.formats.true_landmarks import read_aflw2000, read_prediction
-from facemill.runtime.errors import FormatError
+from facemill.runtime.errors import FormatError, LicensedFileError
 from facemill.runtime.files import save_arrays
 
 K = [[1000.0, 0, 320], [0, 1000.0, 240], [0, 0, 1]]
@@ -314,3 +315,9 @@ def test_a_window_that_is_none(tmp_path, window):
 def test_a_benchmark_of_infinite_seconds(tmp_path):
     (tmp_path / "a.tsv").write_text("s\tmax_rss\tcpu_time\ninf\tnan\t2\n")
     assert read_cost(tmp_path / "a.tsv") == (None, 2.0, None)
+
+
+def test_licensed_files_with_names_that_no_file_has(tmp_path):
+    for name in ("x" * 300, "a\0b"):
+        with pytest.raises(LicensedFileError, match="is missing"):
+            read_expression_basis(tmp_path / name)
