@@ -1,5 +1,6 @@
 """Photos that are too slow, need too much memory or end their process: each ends as a row, alone."""
 
+import faulthandler
 import os
 import signal
 import subprocess
@@ -39,6 +40,7 @@ def work(row):
             kept.append(np.ones(1_000_000, np.uint8))
             time.sleep(0.001)
     if name.startswith("segfault"):
+        faulthandler.disable()  # pytest's, which would print a stack
         os.kill(os.getpid(), signal.SIGSEGV)
     if name.startswith("leaves"):
         os._exit(3)
