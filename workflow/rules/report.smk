@@ -112,7 +112,7 @@ rule estimate_costs:
         mem_mb=grown(2000),
         runtime=grown(60),
     params:
-        results=RESULTS,
+        results=lambda wildcards, output: str(Path(output.plan).parent),
         jobs=lambda wildcards: plan.planned_jobs(workflow.rules),
         outputs=lambda wildcards: plan.outputs_of(workflow.rules),
         code=plan.code("estimate_costs"),
