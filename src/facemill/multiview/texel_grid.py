@@ -14,6 +14,7 @@ from facemill.geometry.mesh import Mesh
 from facemill.multiview.fitted_capture import FittedViews
 from facemill.runtime.errors import FormatError
 from facemill.runtime.files import load_arrays
+from facemill.runtime.inputs import decoding
 
 MULTIPLE = 8  # sides of the window: networks halve them three times
 MARGIN = 4  # texels around the face
@@ -90,7 +91,10 @@ def read_texel_grid(path: str | Path, fitted: FittedViews) -> TexelGrid:
             f"status {arrays.get('status', 'unknown')}, without {missing[0]}",
             "make it again with the rule build_uv_maps",
         )
-    return grid_of_maps(arrays, fitted.fitted, path)
+    with decoding(path, "maps that fit together", "make it again with the rule build_uv_maps"):
+        if arrays["face"].ndim != 2 or arrays["face"].dtype != bool:
+            raise ValueError(f"face: {arrays['face'].dtype} of shape {arrays['face'].shape}, no mask")
+        return grid_of_maps(arrays, fitted.fitted, path)
 
 
 def grid_of_maps(arrays: dict[str, NDArray], mesh: BaseMesh, name: str | Path) -> TexelGrid:

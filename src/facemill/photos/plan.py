@@ -18,18 +18,21 @@ from typing import Any, NamedTuple
 from facemill.photos.settings import IMAGE_SUFFIXES
 from facemill.runtime.errors import ConfigurationError, FormatError
 from facemill.runtime.files import write_bytes
-from facemill.runtime.inputs import read_json_object
+from facemill.runtime.inputs import decoding, read_json_object, shown
 from facemill.runtime.seeds import bucket_of
 
 FORMAT = "facemill-photo-plan-1"
 DETECTIONS = "detections"
 MAX_NAME_BYTES = 180  # leaves room for suffixes within the 255 bytes of common file systems
 SHARD_DIGITS = 4
+MOST_SHARDS = 1_000_000
 
 # Control and separator characters, undecodable bytes (surrogates), and Snakemake's wildcard braces.
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff{}/\\]")
 _PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}")  # most names: nothing to look at
 _FURTHER_FACE = re.compile(r"(.+)_face\d+", re.DOTALL)
+
+_PLANNED = "start the workflow again: it plans the photo sets when it is read"
 
 logger = logging.getLogger(__name__)
 
@@ -134,9 +137,10 @@ def read_plan(plan_folder: str | Path) -> PhotoPlan:
         FormatError: there is no plan, or it is not whole.
     """
     plan_folder = Path(plan_folder)
-    head = _read(plan_folder / "plan.json", ("shards", "count", "shard_by_photo"))
+    head = _read_head(plan_folder / "plan.json", ("shards", "count", "shard_by_photo"))
     shards = tuple(map(_shard_name, range(head["shards"])))
-    return PhotoPlan(plan_folder, shards, head["count"], dict(head["shard_by_photo"]))
+    with decoding(plan_folder / "plan.json", "the shard of each photo", _PLANNED):
+        return PhotoPlan(plan_folder, shards, head["count"], dict(head["shard_by_photo"]))
 
 
 def read_manifest(path: str | Path) -> tuple[str, list[PlannedPhoto]]:
@@ -146,8 +150,11 @@ def read_manifest(path: str | Path) -> tuple[str, list[PlannedPhoto]]:
         FormatError: the file is missing or is not a manifest.
     """
     content = _read(Path(path), ("shard", *PlannedPhoto._fields))
-    rows = zip(*(content[field] for field in PlannedPhoto._fields), strict=True)
-    return content["shard"], [PlannedPhoto(*row) for row in rows]
+    with decoding(path, "columns of texts, one for each field of a photo", _PLANNED):
+        rows = list(zip(*(content[field] for field in PlannedPhoto._fields), strict=True))
+        if not all(isinstance(value, str | None) for row in rows for value in row):
+            raise ValueError("values that are no texts")
+        return str(content["shard"]), [PlannedPhoto(*row) for row in rows]
 
 
 def shard_of(plan: PhotoPlan, photo: str) -> str:
@@ -322,7 +329,7 @@ def _number_of_shards(name: str, folder: Path, plan_folder: Path, shard_size: in
     if not (plan_folder / "plan.json").is_file():
         return fresh
     try:
-        old = _read(plan_folder / "plan.json", ("photo_folder", "shard_size", "shards"))
+        old = _read_head(plan_folder / "plan.json", ("photo_folder", "shard_size", "shards"))
     except FormatError as error:
         logger.warning("photo set %s is planned anew: %s", name, error)
         return fresh
@@ -356,6 +363,12 @@ def _write_if_changed(path: Path, value: Any) -> None:
         write_bytes(path, content)
 
 
+def _read_head(path: Path, required: Iterable[str]) -> dict[str, Any]:
+    head = _read(path, required)
+    if type(head["shards"]) is not int or not 0 <= head["shards"] <= MOST_SHARDS:
+        raise FormatError(f"{path}: shards", "how many there are", shown(head["shards"]), _PLANNED)
+    return head
+
+
 def _read(path: Path, required: Iterable[str]) -> dict[str, Any]:
-    remedy = "start the workflow again: it plans the photo sets when it is read"
-    return read_json_object(path, f"a photo plan, JSON of format {FORMAT}", remedy, tuple(required), FORMAT)
+    return read_json_object(path, f"a photo plan, JSON of format {FORMAT}", _PLANNED, tuple(required), FORMAT)

@@ -36,11 +36,7 @@ class Journal:
         self.rows: list[dict[str, str]] = []
         path = folder / METRICS
         if first and path.is_file():
-            expected, remedy = "a table of steps", "delete the folder of the training"
-            text = read_text(path, expected, remedy)
-            with decoding(path, expected, remedy):
-                rows = csv.DictReader(io.StringIO(text, newline=""))
-                self.rows = [row for row in rows if int(row["step"]) <= first]
+            self.rows = read_rows(path, first)
         self.events = SummaryWriter(str(folder / EVENTS), purge_step=first + 1 if first else None)
 
     def write(
@@ -80,3 +76,16 @@ class Journal:
         self.flush()
         with named_storage_errors(self.folder / EVENTS):
             self.events.close()
+
+
+def read_rows(path: Path, last: int) -> list[dict[str, str]]:
+    """The rows of a journal up to the step `last`, as they were written.
+
+    Raises:
+        FormatError: the file is missing or is no table of steps.
+    """
+    expected, remedy = "a table of steps", "delete the folder of the training"
+    text = read_text(path, expected, remedy)
+    with decoding(path, expected, remedy):
+        rows = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        return [row for row in rows if int(row["step"]) <= last]
