@@ -27,6 +27,7 @@ from facemill.report.evaluation_inputs import read_evaluations
 from facemill.report.inputs import read_inputs
 from facemill.report.training_inputs import SUMMARY
 from facemill.report.training_inputs import _summary as read_summary
+from facemill.runtime.costs import MEASURED_COLUMNS, read_costs
 from facemill.runtime.files import save_arrays
 from facemill.training.journal import read_rows
 from hostile.inputs import file_of, json_of, noise, picture_of, text_of
@@ -45,7 +46,8 @@ def uv_maps(path: Path) -> None:
     vectors, face = np.ones((16, 16, 3), np.float32), np.zeros((16, 16), bool)
     face[4:9, 4:9] = True
     maps = {"position": vectors, "normal": vectors, "mask": face, "face": face, "view": np.array(["a"])}
-    save_arrays(path, {**maps, "deviation": vectors[..., 0], "visibility": np.ones((16, 16, 1), np.uint8)})
+    maps |= {"deviation": vectors[..., 0], "rounding": vectors[..., 0]}
+    save_arrays(path, {**maps, "visibility": np.ones((16, 16, 1), np.uint8)})
 
 
 def detail_maps(path: Path) -> None:
@@ -75,6 +77,7 @@ def read_faces(place: Path) -> Any:
     read_inputs("run", place.parent, place.parent / "none", {}, [place])
 
 
+COSTS = ",".join(MEASURED_COLUMNS) + "\ndetect_faces" + ",1" * (len(MEASURED_COLUMNS) - 1) + "\n"
 STAGE_READERS: list[Reader] = [
     Reader(
         "uv maps (npz)", "npz", file_of("uv_maps.npz", uv_maps), lambda p: read_texel_grid(p, FITTED) and None
@@ -109,6 +112,7 @@ STAGE_READERS: list[Reader] = [
         json_of("a.json", {"status": "ok", "views": []}),
         lambda p: read_object(p) and None,
     ),
+    Reader("costs (csv)", "text", text_of("costs.csv", COSTS), lambda p: read_costs(p) is None),
     Reader(
         "split (csv)", "text", text_of("val.csv", "photo,person\na,p\nb,q\n"), lambda p: held_out_photos([p])
     ),

@@ -139,8 +139,9 @@ def read_histograms(path: str | Path) -> Histograms:
     count = len(arrays["case"]) if arrays["case"].ndim == 1 else -1
     shapes = {"subject": (count,), "counts": (count, STEPS + 1), "sums": (count,)}
     wrong = [name for name, shape in shapes.items() if arrays[name].shape != shape]
-    numbers = all(arrays[name].dtype.kind in "iuf" for name in ("counts", "sums"))
-    if wrong or not numbers or not all(np.isfinite(arrays[name]).all() for name in ("counts", "sums")):
+    sound = all(arrays[name].dtype.kind in "iuf" for name in ("counts", "sums"))
+    sound = sound and all(arrays[name].dtype.kind == "U" for name in ("case", "subject"))
+    if wrong or not sound or not all(np.isfinite(arrays[name]).all() for name in ("counts", "sums")):
         raise FormatError(
             f"{path} does not hold together",
             f"a row per case: {shapes}",

@@ -67,7 +67,7 @@ def read_landmarks_of_views(path: str | Path) -> LandmarksOfViews | None:
         FormatError: the file is missing, damaged or lacks an array.
     """
     arrays = load_arrays(path)
-    if not len(arrays.get("view", ())):
+    if "view" not in arrays or not arrays["view"].size:
         return None
     arrays = load_arrays(path, required=("view", "detections", "inliers"))
     with decoding(path, "landmarks of views", "make it again with the rule triangulate_landmarks"):

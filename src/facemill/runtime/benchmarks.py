@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from facemill.runtime.errors import FormatError
+from facemill.runtime.tables import read_csv
 
 COLUMNS = {"s": "seconds", "cpu_time": "cpu_seconds", "max_rss": "memory"}
 
@@ -22,15 +23,10 @@ def read_benchmarks(folder: str | Path) -> pd.DataFrame:
     """
     rows = []
     for path in sorted(Path(folder).rglob("*.tsv")):
-        table = pd.read_csv(path, sep="\t", dtype=str)
-        if not {"s", "max_rss"} <= set(table.columns):
-            raise FormatError(
-                f"{path} is no benchmark of Snakemake",
-                "columns s, max_rss, cpu_time",
-                str(list(table)),
-                "remove it",
-            )
-        numbers = table.reindex(columns=list(COLUMNS)).apply(pd.to_numeric, errors="coerce").fillna(0.0)
+        expected = "a benchmark of Snakemake"
+        table = read_csv(path, expected, "remove it", ("s", "max_rss"), sep="\t", dtype=str)
+        numbers = table.reindex(columns=list(COLUMNS)).apply(pd.to_numeric, errors="coerce")
+        numbers = numbers.where(np.isfinite(numbers), 0.0)
         rule, *places = path.relative_to(folder).with_suffix("").parts
         rows.append(numbers.rename(columns=COLUMNS).assign(rule=rule, set=places[0] if places else ""))
     if not rows:

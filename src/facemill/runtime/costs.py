@@ -16,6 +16,7 @@ from facemill.runtime.benchmarks import read_benchmarks
 from facemill.runtime.disk_usage import usage_by_rule
 from facemill.runtime.errors import FormatError
 from facemill.runtime.files import write_text
+from facemill.runtime.tables import read_csv
 
 MEASURED_COLUMNS = ["rule", "photos", "jobs", "processor_seconds", "wall_seconds", "bytes"]
 PLAN_COLUMNS = [
@@ -153,18 +154,21 @@ def read_costs(path: str | Path) -> pd.DataFrame:
     Raises:
         FormatError: the file is missing or is not one.
     """
-    try:
-        table = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise FormatError(
-            f"{path} cannot be read", "a costs.csv of a run", str(error), "give results/<run>/costs.csv"
-        ) from error
+    table = read_csv(path, "a costs.csv of a run", "give results/<run>/costs.csv")
     if list(table.columns) != MEASURED_COLUMNS:
         found = ", ".join(table.columns)
         raise FormatError(
             f"{path} holds no costs",
             ", ".join(MEASURED_COLUMNS),
             found,
+            "give results/<run>/costs.csv of another run",
+        )
+    numbers = table[MEASURED_COLUMNS[1:]].apply(pd.to_numeric, errors="coerce")
+    if not (np.isfinite(numbers) & (numbers >= 0)).all(axis=None):
+        raise FormatError(
+            f"{path} holds costs that are none",
+            "numbers from 0 on in all columns but the first",
+            "others",
             "give results/<run>/costs.csv of another run",
         )
     return table
