@@ -236,7 +236,7 @@ ARRAYS: tuple[Callable[[np.ndarray], Any], ...] = (
     lambda old: np.zeros((0, 3)),
     lambda old: np.array(7),
     lambda old: old.astype(np.complex128) if old.dtype.kind in "fiub" else old,
-    lambda old: old.astype(str),
+    lambda old: old.astype(str) if old.dtype.names is None else old,
     lambda old: np.zeros(old.shape, dtype=bool),
     lambda old: np.array([[1, 2], [3, 4]], dtype=object),
     lambda old: np.zeros(3, dtype=[("a", "f8"), ("b", "i4")]),

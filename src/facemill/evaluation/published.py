@@ -12,7 +12,7 @@ from facemill.evaluation.settings import CompareSettings
 from facemill.runtime.errors import FormatError
 from facemill.runtime.files import write_text
 from facemill.runtime.inputs import decoding, read_json_object
-from facemill.runtime.tables import read_csv
+from facemill.runtime.tables import as_numbers, read_csv
 
 COLUMNS = (
     "protocol",
@@ -79,7 +79,8 @@ def read_published(folder: str | Path) -> pd.DataFrame:
                 ", ".join(table.columns),
                 "correct its first line",
             )
-        values = pd.to_numeric(table["value"], errors="coerce")
+        numbers = as_numbers(table[["value", "images"]])
+        values = numbers["value"]
         bad = values.isna() | (table["source"].str.strip() == "")
         if bad.any():
             row = int(bad.to_numpy().argmax())
@@ -89,7 +90,7 @@ def read_published(folder: str | Path) -> pd.DataFrame:
                 ",".join(table.iloc[row]),
                 "complete the row",
             )
-        tables.append(table.assign(value=values, images=pd.to_numeric(table["images"], errors="coerce")))
+        tables.append(table.assign(value=values, images=numbers["images"]))
     return pd.concat(tables, ignore_index=True)
 
 

@@ -346,6 +346,12 @@ def _version(capture: PlannedCapture, name: str) -> list[Any]:
 def _capture(values: Mapping[str, Any]) -> PlannedCapture:
     select = None if values["select"] is None else tuple(values["select"])
     made_by, scan_made_by = tuple(values["made_by"]), tuple(values["scan_made_by"])
+    texts = [values[name] for name in ("name", "person", "kind", "folder", "unit_source", "scan", "entry")]
+    whole = all(type(number) is int for number in select or ())
+    if not whole or not all(isinstance(text, str) for text in (*texts, *made_by, *scan_made_by)):
+        raise ValueError("values of other kinds")
+    if values["unit_mm"] is not None and not 0 < values["unit_mm"] < float("inf"):
+        raise ValueError("unit_mm is no length")
     return replace(PlannedCapture(**values), select=select, made_by=made_by, scan_made_by=scan_made_by)
 
 

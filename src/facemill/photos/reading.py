@@ -136,9 +136,7 @@ def _opened(path: Path, max_pixels: int) -> Iterator[Image.Image]:
             raise PhotoError("unreadable", f"not an image: it begins with {_beginning(path)}") from error
         except Image.DecompressionBombError as error:
             raise _too_large(_first_line(error).partition(",")[0], max_pixels) from error
-        except MemoryError:
-            raise
-        except Exception as error:  # decoders raise almost anything on damaged headers
+        except Exception as error:  # decoders raise almost anything on damaged headers, MemoryError too
             raise PhotoError("unreadable", f"damaged image header: {_first_line(error)}") from error
         with image:
             width, height = image.size

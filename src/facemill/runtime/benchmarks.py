@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from facemill.runtime.tables import read_csv
+from facemill.runtime.tables import as_numbers, read_csv
 
 COLUMNS = {"s": "seconds", "cpu_time": "cpu_seconds", "max_rss": "memory"}
 
@@ -25,8 +24,7 @@ def read_benchmarks(folder: str | Path) -> pd.DataFrame:
     for path in sorted(Path(folder).rglob("*.tsv")):
         expected = "a benchmark of Snakemake"
         table = read_csv(path, expected, "remove it", ("s", "max_rss"), sep="\t", dtype=str)
-        numbers = table.reindex(columns=list(COLUMNS)).apply(pd.to_numeric, errors="coerce")
-        numbers = numbers.where(np.isfinite(numbers), 0.0)
+        numbers = as_numbers(table.reindex(columns=list(COLUMNS))).fillna(0.0)
         rule, *places = path.relative_to(folder).with_suffix("").parts
         rows.append(numbers.rename(columns=COLUMNS).assign(rule=rule, set=places[0] if places else ""))
     if not rows:

@@ -16,7 +16,7 @@ from facemill.runtime.benchmarks import read_benchmarks
 from facemill.runtime.disk_usage import usage_by_rule
 from facemill.runtime.errors import FormatError
 from facemill.runtime.files import write_text
-from facemill.runtime.tables import read_csv
+from facemill.runtime.tables import as_numbers, read_csv
 
 MEASURED_COLUMNS = ["rule", "photos", "jobs", "processor_seconds", "wall_seconds", "bytes"]
 PLAN_COLUMNS = [
@@ -163,8 +163,7 @@ def read_costs(path: str | Path) -> pd.DataFrame:
             found,
             "give results/<run>/costs.csv of another run",
         )
-    numbers = table[MEASURED_COLUMNS[1:]].apply(pd.to_numeric, errors="coerce")
-    if not (np.isfinite(numbers) & (numbers >= 0)).all(axis=None):
+    if not (as_numbers(table[MEASURED_COLUMNS[1:]]) >= 0).all(axis=None):
         raise FormatError(
             f"{path} holds costs that are none",
             "numbers from 0 on in all columns but the first",

@@ -2,10 +2,12 @@
 
 import io
 import logging
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from pyarrow import parquet
 
@@ -108,6 +110,23 @@ def read_table(path: str | Path) -> pd.DataFrame:
         if rows > MOST_ROWS:  # a few bytes can repeat one value so often
             raise ValueError(f"{rows} rows; at most {MOST_ROWS} are read")
         return parquet.read_table(path, page_checksum_verification=True).to_pandas()
+
+
+def as_numbers(values: pd.DataFrame) -> pd.DataFrame:
+    """The values as float64, NaN where there is no finite number, of however many digits.
+
+    >>> as_numbers(pd.DataFrame({"a": ["1.5", "-", "inf", "9" * 400, None]}))["a"].tolist()
+    [1.5, nan, nan, nan, nan]
+    """
+    return values.map(_number).astype(np.float64)
+
+
+def _number(value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+    return number if math.isfinite(number) else math.nan
 
 
 def read_csv(

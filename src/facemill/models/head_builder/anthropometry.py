@@ -20,7 +20,7 @@ from facemill.models.head_builder.parts import (
     HeadParts,
 )
 from facemill.runtime.errors import FormatError
-from facemill.runtime.tables import read_csv
+from facemill.runtime.tables import as_numbers, read_csv
 
 # Vertices of the base mesh hm08: on the midline, and at +x.
 GLABELLA, SELLION, SUBNASALE, MENTON = 227, 132, 343, 747
@@ -98,7 +98,7 @@ def read_anthropometry(path: str | Path) -> pd.DataFrame:
     """
     remedy = "restore resources/models/anthropometry.csv"
     table = read_csv(path, "published measurements of heads", remedy, _COLUMNS, comment="#")
-    figures = table[["mean_mm", "sd_mm"]].apply(pd.to_numeric, errors="coerce")
+    figures = as_numbers(table[["mean_mm", "sd_mm"]])
     if not (figures > 0).all(axis=None):
         raise FormatError(
             f"{path}: a figure is not a positive number",
