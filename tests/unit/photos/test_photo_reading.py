@@ -226,3 +226,14 @@ def test_a_file_that_is_larger_than_any_photo_is_not_read(tmp_path):
 def test_a_name_with_a_zero_byte_is_no_file(tmp_path):
     with pytest.raises(PhotoError, match="unreadable: a name that no file can have"):
         read_photo(tmp_path / "a\0b.jpg")
+
+
+def test_a_header_that_asks_for_all_memory_is_damage(tmp_path, monkeypatch):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+
+    def greedy(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(Image, "open", greedy)
+    with pytest.raises(PhotoError, match="damaged image header"):
+        read_photo(tmp_path / "a.png")
