@@ -7,10 +7,12 @@ from PIL import Image
 from scipy.ndimage import binary_erosion
 from scipy.spatial import cKDTree
 
+from facemill.formats.surface_maps import SurfaceMap
 from facemill.geometry.camera import project
 from facemill.geometry.closest_point import closest_points
 from facemill.geometry.mesh import Mesh
 from facemill.models.topology import NOT_BARE_FACE
+from facemill.multiview.displaced_head import displaced_head
 from facemill.multiview.fitted_capture import CaptureScan, read_fitted, read_scan
 from facemill.multiview.map_files import make_uv_maps
 from facemill.multiview.map_settings import UvMapSettings
@@ -284,3 +286,19 @@ def test_rounding_is_the_same_at_every_resolution(toy, maps):
     plain = fine.position.reshape(coarse.shape[0], 2, coarse.shape[1], 2, 3).mean(axis=(1, 3))
     apart_flat = np.einsum("hwc,hwc->hw", plain - grid.position, grid.normal)[inside]
     assert np.abs(apart).mean() < 0.5 * np.abs(apart_flat).mean()
+
+
+def test_a_map_is_enlarged_over_the_rounded_base_mesh(toy, maps):
+    """A surface 0.2 mm above the rounded base mesh of the maps lies 0.2 mm above that of a finer texture."""
+    fitted, topology = toy.read(), toy.model.topology
+    grid = grid_of_maps(maps.arrays(), fitted.fitted, "maps")
+    found = np.where(grid.mask, grid.rounding + 0.2, np.nan).astype(np.float32)
+    confidence = grid.mask.astype(np.float32)
+    surface = SurfaceMap(grid.size, grid.window, found, confidence, grid.mask)
+    raster = prepare_uv_atlas(topology, 512).raster
+    head = displaced_head(topology, raster, fitted.head, surface, grid)
+    fine = finer_grid(grid, topology, fitted.head, 512)
+    inside = binary_erosion(fine.mask, iterations=12) & (head.share[fine.part] == 1)
+    assert inside.sum() > 10_000
+    apart = np.abs(head.displacement[fine.part] - fine.rounding - 0.2)[inside]
+    assert apart.max() < 1e-4 and fine.rounding[inside].std() > 1e-3

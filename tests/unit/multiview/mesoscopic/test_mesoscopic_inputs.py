@@ -14,6 +14,7 @@ from facemill.multiview.mesoscopic.surface_errors import degrees_between, surfac
 from facemill.multiview.mesoscopic.texture_inputs import (
     TextureMaps,
     contrast_of,
+    fine_relief,
     masked_blur,
     surface_normals,
     texture_maps,
@@ -215,3 +216,17 @@ def test_relief_stays_off_brows_lips_and_the_border(toy):
     assert zone.ravel()[cheek] == 1
     areas = face_areas(toy.grid, topology, head)
     assert np.array_equal(sum(area.astype(int) for area in areas.values()), toy.grid.mask.astype(int))
+
+
+def test_fine_relief_keeps_what_is_fine_and_leaves_the_rest():
+    """Waves of 2 mm stay nearly whole; waves of 40 mm and the mean go; beside the mask there is nothing."""
+    across = 0.1 * np.arange(800)[None] * np.ones((60, 1))  # mm
+    mask = np.ones(across.shape, dtype=bool)
+    mask[:, 700:] = False
+    wave = lambda length: np.sin(2 * np.pi * across / length)  # noqa: E731
+    inner = (slice(None), slice(100, 600))
+    fine, coarse = (fine_relief(5.0 + wave(length), mask, (0.1, 0.1)) for length in (2.0, 40.0))
+    assert np.abs(fine - wave(2.0))[inner].max() < 0.02
+    # a Gaussian of s leaves exp(-(2 pi s / length)^2 / 2) of a wave; 1 less that is 2.7 % here
+    assert np.abs(coarse)[inner].max() == pytest.approx(0.0274, abs=0.004)
+    assert not fine[~mask].any()
