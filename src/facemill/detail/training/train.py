@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +34,6 @@ from facemill.formats.checkpoints import read_pickled
 from facemill.models.morphable import MorphableModel
 from facemill.runtime.errors import ConfigurationError
 from facemill.runtime.files import atomic_path, write_bytes, write_json
-from facemill.runtime.tables import read_csv
 from facemill.training.journal import METRICS
 from facemill.training.run import TrainingRun, make_fabric
 
@@ -74,15 +73,6 @@ class TrainingOutputs:
     metrics: str | Path
     faces: str | Path
     summary: str | Path
-
-
-def held_out_photos(tables: Iterable[str | Path]) -> frozenset[str]:
-    """Names of the photos in the `val.csv` of `split_dataset`."""
-    return frozenset(
-        str(name)
-        for table in tables
-        for name in read_csv(table, "a split", "make it again", ("photo",), dtype=str)["photo"]
-    )
 
 
 def train_detail(
