@@ -1,7 +1,7 @@
 """Files that are either whole or absent, and readers that execute nothing.
 
-numpy is imported where arrays are read or written: the workflow plans at every
-start and in every job, and needs the rest alone.
+numpy is imported where arrays are read or written: the workflow plans at every start and in every job, and
+needs the rest alone.
 """
 
 from __future__ import annotations

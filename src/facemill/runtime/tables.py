@@ -53,8 +53,8 @@ def map_photos(
         StorageError, DamagedFileError: a disk failed, or an earlier stage's file: no photo is to blame.
     """
     columns = list(columns)
-    rows = [{str(name): value for name, value in record.items()} for record in table.to_dict("records")]
-    tried = [row for row in rows if row["status"] == OK]
+    rows = table[table["status"] == OK].to_dict("records")
+    tried = [{str(name): value for name, value in row.items()} for row in rows]
     outcomes: Iterable[Outcome]
     if limits is None or strict:
         outcomes = (outcome_of(function, row, strict) for row in tried)
@@ -70,7 +70,7 @@ def map_photos(
         raise EveryPhotoFailedError(
             f"all {failed} photos of the shard failed; last reason: {found[-1].reason}"
         )
-    logger.info("%d photos: %d tried, %d unforeseen errors", len(rows), len(tried), failed)
+    logger.info("%d photos: %d tried, %d unforeseen errors", len(table), len(tried), failed)
     return _with_outcomes(table, columns, found)
 
 
