@@ -6,7 +6,7 @@ params: results (results/<run>), jobs (list of [rule, set, jobs, done, photos pe
     of [path below results with {wildcards}, rule])
 """
 
-from facemill.runtime.costs import write_plan
+from facemill.report.costs import write_plan
 from facemill.runtime.logs import log_to
 
 log_to(snakemake.log[0])

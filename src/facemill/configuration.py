@@ -55,9 +55,9 @@ from facemill.photos.settings import (
     SkinSettings,
     SplitSettings,
 )
-from facemill.report.settings import ReportSettings
+from facemill.report.settings import CostSettings, ReportSettings
 from facemill.runtime.errors import ConfigurationError
-from facemill.runtime.settings import CostSettings, PhotoLimits
+from facemill.runtime.settings import PhotoLimits
 from facemill.synthesis.settings import (
     ContactSheetSettings,
     SynthesisTasks,

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from facemill.coarse.training.batches import _open_array as open_packed
-from facemill.coarse.training.train import held_out_photos
 from facemill.evaluation.detail_files import Predictions
 from facemill.evaluation.published import _own_rows as own_rows
 from facemill.formats.base_meshes import BaseMesh
@@ -23,12 +22,13 @@ from facemill.multiview.tabulate import _json as read_object
 from facemill.multiview.texel_grid import read_texel_grid
 from facemill.photos.plan import read_plan
 from facemill.report.capture_inputs import read_captures
+from facemill.report.costs import MEASURED_COLUMNS, read_costs
 from facemill.report.evaluation_inputs import read_evaluations
 from facemill.report.inputs import read_inputs
 from facemill.report.training_inputs import SUMMARY
 from facemill.report.training_inputs import _summary as read_summary
-from facemill.runtime.costs import MEASURED_COLUMNS, read_costs
 from facemill.runtime.files import save_arrays
+from facemill.training.held_out import held_out_photos
 from facemill.training.journal import read_rows
 from hostile.inputs import file_of, json_of, noise, picture_of, text_of
 from hostile.reader import Reader

@@ -1,4 +1,4 @@
-"""Snakemake's benchmark files: what one job of a rule cost."""
+"""Snakemake's benchmark files: what jobs of rules cost."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import io
 import math
 from pathlib import Path
 from typing import NamedTuple
+
+import pandas as pd
 
 from facemill.runtime.errors import FormatError
 from facemill.runtime.inputs import decoding, is_plain_file, read_text, shown
@@ -42,6 +44,24 @@ def read_cost(path: str | Path) -> Cost | None:
             "remove it",
         )
     return Cost(*(_number(rows[-1].get(name)) for name in ("s", "cpu_time", "max_rss")))
+
+
+def read_benchmarks(folder: str | Path) -> pd.DataFrame:
+    """A row per job: `rule`, `set`, `seconds`, `cpu_seconds`, `memory` (MiB); what was not measured is 0.
+
+    Args:
+        folder: with <rule>.tsv, <rule>/<set>.tsv or <rule>/<set>/**/*.tsv; may be missing. What stands in the
+            place of a set is the caller's to interpret; it is empty for <rule>.tsv.
+    Raises:
+        FormatError: a file is no benchmark.
+    """
+    rows = []
+    for path in sorted(Path(folder).rglob("*.tsv")):
+        cost = read_cost(path)
+        rule, *places = path.relative_to(folder).with_suffix("").parts
+        if cost is not None:
+            rows.append((rule, places[0] if places else "", *(value or 0.0 for value in cost)))
+    return pd.DataFrame(rows, columns=["rule", "set", "seconds", "cpu_seconds", "memory"])
 
 
 def _number(text: str | None) -> float | None:

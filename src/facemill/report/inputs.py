@@ -9,13 +9,13 @@ from typing import Any
 
 import pandas as pd
 
+from facemill.formats.benchmarks import read_benchmarks
 from facemill.report.capture_inputs import CaptureResults
 from facemill.report.detail_inputs import DetailSetResults
 from facemill.report.evaluation_inputs import Evaluations
 from facemill.report.people_inputs import PeopleSetResults
 from facemill.report.surface_inputs import SurfaceResults
 from facemill.report.training_inputs import Training
-from facemill.runtime.benchmarks import read_benchmarks
 from facemill.runtime.errors import FormatError
 from facemill.runtime.tables import OK, read_csv, read_table
 

@@ -20,3 +20,13 @@ class ReportSettings(Settings):
     picture_quality: int = Field(85, ge=50, le=100, description="JPEG quality of embedded pictures")
     viewers: bool = Field(True, description="an interactive 3-D view of each face shown")
     viewer_texture: int = Field(512, ge=64, le=4096, description="side of the texture in a 3-D view, texels")
+
+
+class CostSettings(Settings):
+    """What a run is estimated to cost."""
+
+    measured: tuple[str, ...] = Field(
+        default=(),
+        description="costs.csv of earlier runs on this machine or cluster; none: those that ship in "
+        "resources/costs/, from two cores without a GPU.",
+    )

@@ -25,13 +25,3 @@ class PhotoLimits(Settings):
         "`too_much_memory`). JPEGs take little, PNGs up to 20 bytes a pixel, photos of 16 bits 27; the "
         "default refuses no photo that index_photos.max_pixels lets pass. Jobs ask schedulers for 1000 more.",
     )
-
-
-class CostSettings(Settings):
-    """What a run is estimated to cost."""
-
-    measured: tuple[str, ...] = Field(
-        default=(),
-        description="costs.csv of earlier runs on this machine or cluster; none: those that ship in "
-        "resources/costs/, from two cores without a GPU.",
-    )

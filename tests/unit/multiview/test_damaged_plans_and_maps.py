@@ -14,7 +14,7 @@ from facemill.multiview.overlays import read_landmarks_of_views
 from facemill.multiview.texel_grid import read_texel_grid
 from facemill.photos.plan import plan_photo_set, read_plan
 from facemill.photos.plan import read_manifest as read_photos
-from facemill.runtime.costs import MEASURED_COLUMNS, read_costs
+from facemill.report.costs import MEASURED_COLUMNS, read_costs
 from facemill.runtime.errors import FormatError
 from facemill.runtime.files import save_arrays
 from facemill.training.journal import read_rows

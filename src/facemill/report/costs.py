@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from facemill.runtime.benchmarks import read_benchmarks
-from facemill.runtime.disk_usage import usage_by_rule
+from facemill.formats.benchmarks import read_benchmarks
+from facemill.report.disk_usage import usage_by_rule
 from facemill.runtime.errors import FormatError
 from facemill.runtime.files import write_text
 from facemill.runtime.tables import as_numbers, read_csv

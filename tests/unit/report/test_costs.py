@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from facemill.runtime.benchmarks import read_benchmarks
-from facemill.runtime.costs import (
+from facemill.formats.benchmarks import read_benchmarks
+from facemill.report.costs import (
     MEASURED_COLUMNS,
     PLAN_COLUMNS,
     UNKNOWN,
@@ -17,7 +17,7 @@ from facemill.runtime.costs import (
     read_costs,
     write_plan,
 )
-from facemill.runtime.disk_usage import OTHER, usage_by_rule
+from facemill.report.disk_usage import OTHER, usage_by_rule
 from facemill.runtime.errors import FormatError
 
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
