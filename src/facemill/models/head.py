@@ -123,7 +123,7 @@ def read_compact_head(path: str | Path) -> CompactHead:
 
 
 def _read(path: str | Path) -> dict[str, NDArray]:
-    arrays = load_arrays(path, required=("format",))
+    arrays = load_arrays(path, ("format",), _REMEDY)
     check_format(path, arrays, HEAD_FORMAT)
     missing = [key for key in _KEYS if key not in arrays]
     if missing:

@@ -159,9 +159,13 @@ def save_arrays(path: str | Path, arrays: Mapping[str, Any], compressed: bool = 
         writer(partial, allow_pickle=False, **plain)
 
 
-def load_arrays(path: str | Path, required: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
+def load_arrays(
+    path: str | Path, required: tuple[str, ...] = (), remedy: str = MADE_ANEW
+) -> dict[str, np.ndarray]:
     """Read a `.npz` without pickles.
 
+    Args:
+        remedy: what to do about a file that no rule makes anew.
     Raises:
         DamagedFileError: the file is missing, is not a whole `.npz` (each array has a checksum), holds
             pickled objects, or would unpack to more than it can hold or than `LARGEST_ARRAYS` bytes.
@@ -169,7 +173,7 @@ def load_arrays(path: str | Path, required: tuple[str, ...] = ()) -> dict[str, n
     """
     import numpy as np
 
-    expected, remedy = "a .npz archive of plain arrays", MADE_ANEW
+    expected = "a .npz archive of plain arrays"
     size = require_plain_file(path, expected, remedy, DamagedFileError)
     with decoding(path, expected, remedy, DamagedFileError):
         with zipfile.ZipFile(path) as archive:

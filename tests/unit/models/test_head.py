@@ -162,3 +162,12 @@ def test_files_of_another_kind_are_refused(tmp_path):
     save_arrays(tmp_path / "short.npz", arrays)
     with pytest.raises(FormatError, match="lacks refined"):
         load_head(tmp_path / "short.npz")
+
+
+def test_a_damaged_head_is_to_be_restored_not_deleted(tmp_path, repository):
+    """No rule of a run makes the shipped head anew."""
+    content = (repository / "resources" / "models" / "head.npz").read_bytes()
+    (tmp_path / "head.npz").write_bytes(content[: len(content) // 2])
+    with pytest.raises(FormatError, match=r"head\.npz cannot be read") as caught:
+        load_head(tmp_path / "head.npz")
+    assert "restore resources/models/head.npz" in caught.value.remedy
