@@ -79,6 +79,18 @@ def resize(image: NDArray, size: tuple[int, int], filter_name: Filter = "bicubic
     return Resized(resized, resizing((height, width), size))
 
 
+def enlarge(grey: NDArray[np.uint8], times: int) -> Resized:
+    """What a bilinear `resize` to a whole multiple of the size gives, to rounding, in a quarter of the time.
+
+    `grey`: (H, W) uint8; `times`: 1 to 100.
+    """
+    if grey.dtype != np.uint8 or grey.ndim != 2 or not 1 <= times <= 100:
+        raise ValueError(f"grey must be (H, W) uint8, times 1 to 100; not {grey.dtype} {grey.shape}, {times}")
+    height, width = grey.shape
+    enlarged = _with_rows_between(_with_rows_between(grey.T, times).T, times)  # as Pillow rounds: x first
+    return Resized(enlarged, resizing((height, width), (height * times, width * times)))
+
+
 def crop(image: NDArray, window: Window) -> Cropped:
     """Cut out a window; what lies outside the image is 0 (black)."""
     height, width = check_image(image).shape[:2]
@@ -149,13 +161,25 @@ def _reach(start: float, stop: float, scale: float, limit: int) -> tuple[int, in
     return max(0, int(np.floor(start - margin))), min(limit, int(np.ceil(stop + margin)))
 
 
+def _with_rows_between(grey: NDArray[np.uint8], times: int) -> NDArray[np.uint8]:
+    """(H times, W) from (H, W): each row becomes `times` rows, blended with the nearer neighbour."""
+    framed = np.concatenate([grey[:1], grey, grey[-1:]]).astype(np.uint16)
+    above, here, below = framed[:-2], framed[1:-1], framed[2:]
+    rows = np.empty((len(grey), times, grey.shape[1]), np.uint8)
+    for number in range(times):
+        offset = 2 * number + 1 - times  # of the new row from the old one, in rows x 2 times
+        share, neighbour = abs(offset), above if offset < 0 else below
+        rows[:, number] = ((2 * times - share) * here + share * neighbour + times) // (2 * times)
+    return rows.reshape(-1, grey.shape[1])
+
+
 def _resample(
     image: NDArray, size: tuple[int, int], box: tuple[float, float, float, float], filter_name: Filter
 ) -> NDArray:
     """Pillow's resampling of the rectangle `box` (edges, not centres, of pixels) of an image to `size`."""
     shape = (size[1], size[0])
     resampling = FILTERS[filter_name]
-    if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3:
+    if image.dtype == np.uint8 and image.shape[2:] in ((), (3,)):
         return np.array(Image.fromarray(np.ascontiguousarray(image)).resize(shape, resampling, box=box))
     planes = image.reshape(*image.shape[:2], -1)
     if image.dtype != np.uint8:

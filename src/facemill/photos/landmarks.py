@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from facemill.geometry.five_points import five_of_68
-from facemill.geometry.image import mirror, resize, transform_points
+from facemill.geometry.image import enlarge, mirror, transform_points
 from facemill.photos.dlib_models import Predictor68, intensity
 from facemill.photos.five_points import eye_distance, face_box
 from facemill.photos.pictures import picture_path, read_picture
@@ -71,9 +71,7 @@ class DlibLandmarkDetector(LandmarkDetector):
 
     def detect(self, crop: np.ndarray, points: np.ndarray) -> Landmarks:
         """See `LandmarkDetector`."""
-        times = self._settings.enlargement
-        height, width = crop.shape[:2]
-        enlarged = resize(intensity(crop), (height * times, width * times), "bilinear")
+        enlarged = enlarge(intensity(crop), self._settings.enlargement)
         box = transform_points(enlarged.resized_from_image, face_box(points).reshape(2, 2)).ravel()
         mirrored = mirror(enlarged.image)
         last = mirrored.shape[1] - 1

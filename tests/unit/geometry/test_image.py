@@ -63,6 +63,25 @@ def test_resize_and_crop_equals_the_whole_image_way(
     np.testing.assert_allclose(im.transform_points(transform, np.array([[100.0, 50.0]]))[0], expected)
 
 
+@pytest.mark.parametrize("times", [1, 2, 3, 5])
+def test_enlarging_is_resizing_to_a_multiple(times: int) -> None:
+    grey = RANDOM.integers(0, 256, (13, 9), np.uint8)
+    long_way = im.resize(grey, (13 * times, 9 * times), "bilinear")
+    enlarged, transform = im.enlarge(grey, times)
+    assert np.abs(enlarged.astype(int) - long_way.image).max() <= (1 if times > 2 else 0)
+    np.testing.assert_array_equal(transform, long_way.resized_from_image)
+
+
+def test_enlarging_refuses_colours_and_fractions() -> None:
+    for image, times in (
+        (np.zeros((2, 2, 3), np.uint8), 2),
+        (np.zeros((2, 2)), 2),
+        (np.zeros((2, 2), np.uint8), 0),
+    ):
+        with pytest.raises(ValueError, match="grey must be"):
+            im.enlarge(image, times)
+
+
 def test_resize_keeps_dtype_and_channels() -> None:
     for channels in ((), (1,), (3,), (5,)):
         for dtype in (np.uint8, np.float32, np.float64):
