@@ -66,6 +66,18 @@ print(len(table), re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_te
 """
 
 
+DETECT = r"""
+from skimage import data
+from facemill.photos.dlib_models import BoxDetector, Predictor68
+detector, predictor, image = BoxDetector("hog"), Predictor68(), data.astronaut()
+print("ready", flush=True)
+input()
+for _ in range(300):
+    for box, _ in detector.boxes(image, 0.2):
+        predictor.landmarks(image, box)
+"""
+
+
 class Call(NamedTuple):
     """What a call of Snakemake took: seconds, of the processor, too; memory (MiB); what it said."""
 
@@ -247,9 +259,36 @@ def measure_workers() -> list[dict]:
     ]
 
 
+def measure_machine() -> dict:
+    """Row for what the machine itself gains: the same dlib calls in one process, and in two at once."""
+    seconds = {}
+    for count in (1, 2):
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+        command = [sys.executable, "-c", DETECT]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        workers = [subprocess.Popen(command, env=environment, text=True, **pipes) for _ in range(count)]
+        for worker in workers:
+            assert worker.stdout and worker.stdout.readline() == "ready\n"
+        start = time.perf_counter()
+        for worker in workers:
+            assert worker.stdin
+            worker.stdin.write("\n")
+            worker.stdin.flush()
+        codes = [worker.wait() for worker in workers]
+        assert not any(codes)
+        seconds[count] = time.perf_counter() - start
+    return {
+        "name": "two processes of dlib's calls alone, calls per second",
+        "value": 2 * seconds[1] / seconds[2],
+        "unit": "x",
+        "peer": "one process: what the machine allows",
+        "ratio": 2 * seconds[1] / seconds[2],
+    }
+
+
 def run() -> list[dict]:
     """All rows."""
-    return [*measure_planning(), *measure_workers()]
+    return [*measure_planning(), measure_machine(), *measure_workers()]
 
 
 if __name__ == "__main__":
