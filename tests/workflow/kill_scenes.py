@@ -64,8 +64,9 @@ PEOPLE = Scene(
         f"{RESULTS}/people/friends/export_triplets/0000.txt",
     ),
     kills=(
-        *("export_photo", "export_photo_detail", "group_people", "reconstruct_person", "export_person"),
-        *("export_named_person", "export_triplets"),
+        *("export_photo", "export_photo_detail", "group_people", "reconstruct_person"),
+        # Before export_person, which, killed late, leaves the named person's folder whole: nothing to do.
+        *("export_named_person", "export_person", "export_triplets"),
     ),
 )
 
