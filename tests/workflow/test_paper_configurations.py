@@ -27,6 +27,7 @@ TINY: dict[str, dict[str, Any]] = {
     "deep3d_tensorflow": {**_FACES, "train_coarse": _ONE_PROCESS},
     "mgcnet": {
         "synthesis": {"photos": {"sitters": {"identities": 2, "photos_per_identity": 3, "size": 400}}},
+        "split_dataset": {"val_share": 0.5, "seed": 5},  # one of the two people each
         "train_coarse": {**_ONE_PROCESS, "batch": 3},
         "reconstruct_person": {"levels": [{"reduction": 4, "steps": 3}]},
         "export_person": {"texture_size": 128, "overlay_side": 128, "tile_side": 64},
