@@ -72,7 +72,7 @@ def test_enlarging_is_resizing_to_a_multiple(times: int) -> None:
     np.testing.assert_array_equal(transform, long_way.resized_from_image)
 
 
-def test_enlarging_refuses_colours_and_fractions() -> None:
+def test_enlarging_refuses_colours_floats_and_no_size() -> None:
     for image, times in (
         (np.zeros((2, 2, 3), np.uint8), 2),
         (np.zeros((2, 2)), 2),
