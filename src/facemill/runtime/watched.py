@@ -15,7 +15,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,7 @@ class _Worker:
         spent, before = 0.0, time.monotonic()
         look = min(LOOK, limits.seconds_per_photo / 4)
         while not self._results.poll():
-            time.sleep(look)
+            wait([self._process.sentinel], look)
             now = time.monotonic()
             spent += min(now - before, 4 * look)  # while this process was stopped, so was the worker
             before = now

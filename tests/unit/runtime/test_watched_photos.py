@@ -158,6 +158,7 @@ def test_the_worker_does_not_outlive_its_parent(sent, tmp_path, repository):
         [sys.executable, "-c", PARENT, str(place)], env=environment, stderr=subprocess.DEVNULL
     )
     worker = psutil.Process(int(wait_for_text(place)))
+    time.sleep(0.5)  # the parent waits by now: at its start Ctrl-C may fall into a destructor and be lost
     parent.send_signal(sent)
     assert parent.wait(timeout=60) != 0
     worker_is_gone = psutil.wait_procs([worker], timeout=60)[1] == []
