@@ -22,6 +22,7 @@ from facemill.runtime.inputs import decoding, read_json_object
 
 FORMAT = "facemill-capture-plan-1"
 LIST = "captures"
+_PLANNED = "start the workflow again: it plans the captures when it is read"
 FACESCAPE, CAMERAS, COLMAP, PHOTOS = "facescape", "cameras", "colmap", "photos"
 MODEL_FOLDERS = ("sparse/0", "sparse", ".")
 PHOTO_FOLDERS = (".", "images")
@@ -238,9 +239,6 @@ def write_plan(place: Path, captures: Collection[PlannedCapture], suffixes: Coll
         _write_if_changed(
             place / f"{capture.name}.json", {"format": FORMAT, "capture": asdict(capture), "files": files}
         )
-
-
-_PLANNED = "start the workflow again: it plans the captures when it is read"
 
 
 def read_plan(place: Path) -> list[PlannedCapture]:
