@@ -14,9 +14,9 @@ from facemill.coarse.training.batches import _open_array as open_packed
 from facemill.evaluation.detail_files import Predictions
 from facemill.evaluation.published import _own_rows as own_rows
 from facemill.formats.base_meshes import BaseMesh
+from facemill.formats.facescape_displacement import read_displacement_map
 from facemill.models.head_builder.anthropometry import read_anthropometry
 from facemill.multiview import capture_plan
-from facemill.multiview.mesoscopic.facescape_maps import read_displacement_map
 from facemill.multiview.overlays import read_landmarks_of_views
 from facemill.multiview.tabulate import _json as read_object
 from facemill.multiview.texel_grid import read_texel_grid

@@ -10,11 +10,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "src" / "facemill"
 STAGES = {"photos", "coarse", "detail", "multiview", "evaluation", "synthesis", "report"}
-SHARED = {"faces", "training"}
+SHARED = {"faces", "networks", "training"}
 LOWER = {"models", "formats", "rendering", "geometry", "runtime"}
 MAY_IMPORT = {
     **dict.fromkeys(STAGES, SHARED | LOWER),
     "faces": LOWER,
+    "networks": {"runtime"},
     "training": {"formats", "runtime"},
     "models": {"formats", "rendering", "geometry", "runtime"},
     "formats": {"geometry", "runtime"},

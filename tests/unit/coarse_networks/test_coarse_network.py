@@ -283,5 +283,5 @@ def test_a_backbone_of_torchvision_starts_the_network_and_another_depth_is_refus
     own = network.backbone.state_dict()
     assert all(torch.equal(own[name], value) for name, value in backbone.state_dict().items() if name in own)
     assert network(torch.rand(1, 3, 64, 64)).abs().max() == 0
-    with pytest.raises(FormatError, match="does not fit the network resnet34"):
+    with pytest.raises(FormatError, match="does not fit the network"):
         load_backbone(tmp_path / "resnet18.pth", CoarseNetwork(NetworkSpec(5, 4, 3, backbone="resnet34")))

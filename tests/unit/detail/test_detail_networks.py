@@ -9,11 +9,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from facemill.detail.networks.detail_network import LOG_SCALE_LIMIT, DetailNetwork
+from facemill.detail.networks.detail_network import DetailNetwork
 from facemill.detail.networks.files import atlas_digest, check_window, load_network, save_network
 from facemill.detail.networks.original_network import OriginalDetailNetwork
 from facemill.detail.networks.spec import INPUT_CHANNELS, NetworkSpec
 from facemill.detail.training_settings import DetailNetworkSettings
+from facemill.networks.relief_network import LOG_SCALE_LIMIT
 from facemill.runtime.errors import FormatError
 
 OURS = NetworkSpec("detail", 512, (0, 0, 64, 96), 2.0, (8, 12, 16))
@@ -190,7 +191,7 @@ def test_a_header_that_lies_is_named(tmp_path, toy_model, network):
     path = tmp_path / "w.safetensors"
     network.spec = replace(OURS, widths=(8, 12, 20))
     save_network(path, network, "head", toy_model.topology)
-    with pytest.raises(FormatError, match="does not fit the network that its header describes"):
+    with pytest.raises(FormatError, match="does not fit the network"):
         load_network(path, "head", toy_model.topology)
     save_network(path, network, "head", toy_model.topology, {"window": "0 0 a b"})
     with pytest.raises(FormatError, match="header does not describe a network"):

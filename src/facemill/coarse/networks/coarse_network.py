@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -76,6 +77,24 @@ class NetworkSpec:
     def as_text(self) -> dict[str, str]:
         """Every attribute as text, for the header of a weights file."""
         return {name: str(value) for name, value in asdict(self).items()}
+
+    @staticmethod
+    def from_text(header: dict[str, str]) -> NetworkSpec:
+        """Raises KeyError or ValueError where the header does not describe a network."""
+        return NetworkSpec(
+            identity=int(header["identity"]),
+            expression=int(header["expression"]),
+            albedo=int(header["albedo"]),
+            strengths=header["strengths"] == "True",
+            backbone=header["backbone"],
+            width=int(header["width"]),
+            single_layer=header["single_layer"] == "True",
+            reduction=int(header["reduction"]),
+            colors=header["colors"],  # type: ignore[arg-type]  # checked by NetworkSpec
+            light=header["light"],  # type: ignore[arg-type]
+            dense_vertices=tuple(int(text) for text in re.findall(r"\d+", header["dense_vertices"])),
+            camera_distance=float(header.get("camera_distance", DEEP3D_DISTANCE)),
+        )
 
 
 DEEP3D_SPEC = NetworkSpec(80, 64, 80)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,8 @@ from torch import Tensor
 from facemill.coarse.networks.coarse_network import CoarseNetwork, NetworkSpec, spec_for
 from facemill.coarse.networks.resnet import LAYOUTS, Layout
 from facemill.formats.checkpoints import read_pickled, read_weights, write_pickled, write_weights
-from facemill.geometry.camera import DEEP3D_DISTANCE
 from facemill.models.morphable import MorphableModel
+from facemill.networks.restoring import restore, spec_from_header
 from facemill.runtime.errors import FormatError
 
 FORMAT = "facemill-coarse-network-1"
@@ -54,7 +53,7 @@ def load_network(path: str | Path, model: MorphableModel, model_name: str) -> Co
                 f"weights for the model {header.get('model', '(unnamed)')}",
                 "choose that model in the configuration, or weights for this one",
             )
-        network = CoarseNetwork(_spec_from_header(path, header))
+        network = CoarseNetwork(spec_from_header(path, header, NetworkSpec.from_text))
         _check_heads(path, network.spec, model)
         _load(path, network, weights)
     return network.eval()
@@ -150,46 +149,13 @@ def _other_model(path: Path, found: str, expected: NetworkSpec) -> FormatError:
     )
 
 
-def _spec_from_header(path: Path, header: Mapping[str, str]) -> NetworkSpec:
-    try:
-        return NetworkSpec(
-            identity=int(header["identity"]),
-            expression=int(header["expression"]),
-            albedo=int(header["albedo"]),
-            strengths=header["strengths"] == "True",
-            backbone=header["backbone"],
-            width=int(header["width"]),
-            single_layer=header["single_layer"] == "True",
-            reduction=int(header["reduction"]),
-            colors=header["colors"],  # type: ignore[arg-type]  # checked by NetworkSpec
-            light=header["light"],  # type: ignore[arg-type]
-            dense_vertices=tuple(int(text) for text in re.findall(r"\d+", header["dense_vertices"])),
-            camera_distance=float(header.get("camera_distance", DEEP3D_DISTANCE)),
-        )
-    except (KeyError, ValueError) as error:
-        raise FormatError(
-            f"{path}: its header does not describe a network",
-            "the attributes of NetworkSpec",
-            f"{type(error).__name__}: {error}",
-            "write it again with this version",
-        ) from error
-
-
 def _load(path: Path, network: CoarseNetwork, weights: Mapping[str, Any]) -> None:
     """Fill `network`, whose counters of training batches may be absent from `weights`."""
     own = network.state_dict()
     counters = {n: v for n, v in own.items() if n.endswith("num_batches_tracked")}
     given = {**counters, **weights}
-    wrong = sorted(own.keys() ^ given.keys())
-    wrong += [n for n in own if n in given and own[n].shape != given[n].shape]
-    if wrong:
-        raise FormatError(
-            f"{path} does not fit the network {network.spec.backbone} of width {network.spec.width}",
-            f"{len(own)} tensors named and shaped as in torchvision",
-            f"{len(wrong)} that differ, first {wrong[0]}",
-            "choose the backbone that the weights were made for",
-        )
-    network.load_state_dict(given)
+    described = f"{network.spec.backbone} of width {network.spec.width}, named as in torchvision"
+    restore(network, path, given, described, "choose the backbone that the weights were made for")
 
 
 def _keys(content: Mapping[str, Any]) -> str:

@@ -1,109 +1,34 @@
-"""The default network: a small U-net at half resolution that also says how sure it is.
-
-Half resolution costs a quarter; what a texel needs of its neighbours lies in the channels (pixel unshuffle),
-and the last layer writes four texels at each place (pixel shuffle). There are no norms: they would make the
-answer at one texel depend on contrast elsewhere, and a faint wrinkle is faint.
-"""
+"""The default network of the detail layer: a U-net for the window of one atlas."""
 
 from __future__ import annotations
 
-import itertools
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from facemill.detail.networks.spec import INPUT_CHANNELS, INPUTS, NetworkSpec
+from facemill.detail.networks.spec import INPUTS, NetworkSpec
+from facemill.networks.relief_network import SCALE_CHANNEL, ReliefNetwork, mean_around
 
-SLOPE = 0.1  # of the leaky ReLU
-FINEST = 2  # texels along each side that share a place of the finest level
-LOG_SCALE_LIMIT = 3.0
-#: What one unit of the last layer stands for (mm, ln b), so that it learns at the pace of the others.
-UNITS = (0.02, 0.2)
-SCALE_CHANNEL = 1  # of the output
-AROUND = 11  # texels along the square over which confidence is a mean
 #: Factors that bring the inputs to about 1: relief changes colours by some hundredths, normals reach 1.
 GAINS = {"difference": 10.0, "photo": 2.0, "slope": 20.0}
+PRIOR, SPAN = -2.3, 0.2  # before training has chosen them
 
 
-class _Residual(nn.Module):
-    """x + conv(act(conv(act(x)))), 3 x 3; the second starts at a tenth, so that depth costs no contrast."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = _convolution(channels, channels)
-        self.second = _convolution(channels, channels, gain=0.1)
-
-    def forward(self, values: Tensor) -> Tensor:
-        hidden = self.first(functional.leaky_relu(values, SLOPE))
-        return values + self.second(functional.leaky_relu(hidden, SLOPE))
-
-
-class DetailNetwork(nn.Module):
+class DetailNetwork(ReliefNetwork):
     """Maps (B, 15, h, w) of `detail.inputs` to displacement and log scale (B, 2, h, w).
 
-    h and w are multiples of 32. Skips are concatenated. With x, y = what the last layer says, times `UNITS`,
-    channel 0 is limit tanh(x / limit), millimetres;
-    channel 1 is the logarithm of the scale b (millimetres) of a Laplace distribution about it:
-    ln b = ln b0 + 3 tanh(y / 3), where b0 is what b is for who sees nothing (`prior`, a coarse map that is
-    read from the training set). At the start displacement is 0 and b is b0.
+    h and w are multiples of 32. The prior is a map that is read from the training set: faces have their
+    wrinkles in some places.
 
     Attributes:
         prior: (h / 32, w / 32) float buffer, ln b0.
-        floor, span: () float buffers, how scales become confidence; see `confidence_of`.
     """
 
-    prior: Tensor
-    floor: Tensor
-    span: Tensor
-
     def __init__(self, spec: NetworkSpec) -> None:
-        super().__init__()
         if spec.kind != "detail":
             raise ValueError(f"spec.kind: expected detail, found {spec.kind}")
+        super().__init__(INPUTS, GAINS, spec.widths, spec.limit, torch.full(spec.prior_shape, PRIOR), SPAN)
         self.spec = spec
-        widths = spec.widths
-        first, last = widths[0], len(widths) - 1
-        self.begin = _convolution(INPUT_CHANNELS * FINEST**2, first)
-        self.down_blocks = nn.ModuleList(_Residual(width) for width in widths)
-        self.reduce = nn.ModuleList(
-            _convolution(fine, coarse, 2) for fine, coarse in itertools.pairwise(widths)
-        )
-        self.enlarge = nn.ModuleList(_convolution(widths[n + 1], widths[n], 1) for n in range(last))
-        self.join = nn.ModuleList(_convolution(2 * width, width, 1) for width in widths[:-1])
-        self.up_blocks = nn.ModuleList(_Residual(width) for width in widths[:-1])
-        self.end = nn.Conv2d(first, 2 * FINEST**2, 3, padding=1)
-        nn.init.zeros_(self.end.weight)
-        nn.init.zeros_(self.end.bias)  # type: ignore[arg-type]
-        self.register_buffer("prior", torch.full(spec.prior_shape, -2.3))
-        self.register_buffer("floor", torch.tensor(0.0))
-        self.register_buffer("span", torch.tensor(0.2))
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """(B, 15, h, w) -> (B, 2, h, w)."""
-        side = FINEST << len(self.reduce)
-        if maps.ndim != 4 or maps.shape[1] != INPUT_CHANNELS or maps.shape[2] % side or maps.shape[3] % side:
-            raise ValueError(
-                f"maps: expected (B, {INPUT_CHANNELS}, h, w), h and w multiples of {side}, "
-                f"found {tuple(maps.shape)}"
-            )
-        gains = [gain for name, count in INPUTS.items() for gain in count * [GAINS.get(name, 1.0)]]
-        scaled = maps * maps.new_tensor(gains)[:, None, None]
-        values = self.begin(functional.pixel_unshuffle(scaled, FINEST))
-        skips = []
-        for block, reduce in zip(self.down_blocks, self.reduce, strict=False):
-            values = block(values)
-            skips.append(values)
-            values = reduce(values)
-        values = self.down_blocks[-1](values)
-        for level in reversed(range(len(self.reduce))):
-            enlarged = functional.interpolate(self.enlarge[level](values), scale_factor=2.0, mode="nearest")
-            values = self.up_blocks[level](self.join[level](torch.cat((enlarged, skips.pop()), dim=1)))
-        raw = functional.pixel_shuffle(self.end(functional.leaky_relu(values, SLOPE)), FINEST).float()
-        limit = self.spec.limit
-        displacement = limit * torch.tanh(UNITS[0] * raw[:, :1] / limit)
-        spread = LOG_SCALE_LIMIT * torch.tanh(UNITS[1] * raw[:, SCALE_CHANNEL:] / LOG_SCALE_LIMIT)
-        return torch.cat((displacement, self.prior_map(maps.shape[2], maps.shape[3]) + spread), dim=1)
 
     def prior_map(self, height: int, width: int) -> Tensor:
         """(1, 1, height, width): ln b0 at each texel."""
@@ -112,31 +37,8 @@ class DetailNetwork(nn.Module):
         )
 
     def confidence_of(self, output: Tensor) -> Tensor:
-        """(B, h, w) 0..1: how much of what is to be known of a texel the network says it has seen.
-
-        Who says 0 is wrong by |d| + b e^(-|d| / b) in the mean, if the truth is as the network says, and by
-        b0 on faces at large. 1 - b / the larger of the two is the share of the error that looking has removed
-        (means over `AROUND` texels: relief crosses 0 everywhere); up to `floor` it is none, from `floor` +
-        `span` on it is enough.
-        """
+        """(B, h, w) 0..1: as `ReliefNetwork`'s, but who says 0 is wrong by b0 at least, as on all faces."""
+        left, whole = self._errors(output)
         prior = self.prior_map(output.shape[2], output.shape[3]).exp()
-        size, scale = output[:, :1].abs(), output[:, SCALE_CHANNEL:].exp()
-        whole = size + scale * torch.exp(-size / scale)
-        maps = torch.cat((scale, whole, prior.expand_as(scale)), dim=1)
-        left, whole, usual = functional.avg_pool2d(
-            maps, AROUND, stride=1, padding=AROUND // 2, count_include_pad=False
-        ).unbind(1)
-        gained = 1 - left / torch.maximum(whole, usual)
-        return ((gained - self.floor) / self.span).clamp(0, 1)
-
-
-def _convolution(inputs: int, outputs: int, kernel: int = 3, gain: float = 1.0) -> nn.Conv2d:
-    """3 x 3 and 1 x 1 keep the size, 2 x 2 halves it; weights after He et al. 2015, times `gain`."""
-    layer = nn.Conv2d(
-        inputs, outputs, kernel, stride=2 if kernel == 2 else 1, padding=1 if kernel == 3 else 0
-    )
-    nn.init.kaiming_normal_(layer.weight, a=SLOPE)
-    with torch.no_grad():
-        layer.weight *= gain
-    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-    return layer
+        usual = mean_around(prior.expand_as(output[:, SCALE_CHANNEL:]))[:, 0]
+        return ((1 - left / torch.maximum(whole, usual) - self.floor) / self.span).clamp(0, 1)

@@ -11,6 +11,7 @@ from facemill.detail.networks.original_network import OriginalDetailNetwork
 from facemill.detail.networks.spec import NetworkSpec
 from facemill.formats.checkpoints import read_weights, write_weights
 from facemill.models.topology import Topology
+from facemill.networks.restoring import restore, spec_from_header
 from facemill.runtime.errors import FormatError
 
 FORMAT = "facemill-detail-network-1"
@@ -66,28 +67,8 @@ def load_network(path: str | Path, model_name: str, topology: Topology) -> AnyDe
             f"weights for the model {found[0]}, atlas {found[1]}",
             "choose that model in the configuration, or train on this one (train_detail)",
         )
-    try:
-        spec = NetworkSpec.from_text(header)
-    except (KeyError, ValueError) as error:
-        raise FormatError(
-            f"{path}: its header does not describe a network",
-            "the attributes of NetworkSpec",
-            f"{type(error).__name__}: {error}",
-            "write it again with this version",
-        ) from error
-    network = make_network(spec)
-    own = network.state_dict()
-    wrong = sorted(own.keys() ^ weights.keys())
-    wrong += [name for name in own if name in weights and own[name].shape != weights[name].shape]
-    if wrong:
-        raise FormatError(
-            f"{path} does not fit the network that its header describes",
-            f"{len(own)} tensors of a network {spec.kind} of widths {spec.widths}",
-            f"{len(wrong)} that differ, first {wrong[0]}",
-            "write it again with this version",
-        )
-    network.load_state_dict(weights)
-    return network.eval()
+    spec = spec_from_header(path, header, NetworkSpec.from_text)
+    return restore(make_network(spec), path, weights, f"{spec.kind} of widths {spec.widths}").eval()
 
 
 def check_window(name: str | Path, spec: NetworkSpec, size: int, window: Sequence[int]) -> None:

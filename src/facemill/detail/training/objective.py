@@ -19,13 +19,13 @@ from facemill.detail.losses.supervised import (
     laplace_surprise,
     slope_distance,
 )
-from facemill.detail.networks.detail_network import SCALE_CHANNEL
 from facemill.detail.surface import displaced_normals
 from facemill.detail.training.augmentation import Augmentation, Mirror, degrade, hidden_texels
 from facemill.detail.training.batches import DetailBatch
 from facemill.detail.training.published_objective import PublishedObjective
 from facemill.detail.training_settings import TrainDetailSettings
 from facemill.models.morphable import MorphableModel
+from facemill.networks.relief_network import SCALE_CHANNEL
 from facemill.training.task import StepLoss
 
 SQUARES = 6  # side^2 / variance of two square means, one after the other

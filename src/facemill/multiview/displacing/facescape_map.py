@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from facemill.formats.facescape_displacement import ROW_SHIFT, SIZE, encoded, read_displacement_map
 from facemill.multiview.displaced_head import DisplacedHead, resampled, scaled_window
-from facemill.multiview.mesoscopic.facescape_maps import ROW_SHIFT, SIZE, encoded, read_displacement_map
 from facemill.multiview.texel_grid import window_slices
 from facemill.runtime.files import atomic_path
 

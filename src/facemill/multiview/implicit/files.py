@@ -8,7 +8,7 @@ from pathlib import Path
 from facemill.formats.checkpoints import read_weights, write_weights
 from facemill.multiview.implicit.network import ImplicitNetwork
 from facemill.multiview.implicit.spec import ImplicitSpec
-from facemill.runtime.errors import FormatError
+from facemill.networks.restoring import restore, spec_from_header
 
 FORMAT = "facemill-implicit-network-1"
 
@@ -30,25 +30,5 @@ def load_network(path: str | Path) -> ImplicitNetwork:
         FormatError: missing, not whole, executable, or of another network.
     """
     weights, header = read_weights(path, FORMAT)
-    try:
-        spec = ImplicitSpec.from_text(header)
-    except (KeyError, ValueError) as error:
-        raise FormatError(
-            f"{path}: its header does not describe a network",
-            "the attributes of ImplicitSpec",
-            f"{type(error).__name__}: {error}",
-            "write it again with this version",
-        ) from error
-    network = ImplicitNetwork(spec)
-    own = network.state_dict()
-    wrong = sorted(own.keys() ^ weights.keys())
-    wrong += [name for name in own if name in weights and own[name].shape != weights[name].shape]
-    if wrong:
-        raise FormatError(
-            f"{path} does not fit the network that its header describes",
-            f"{len(own)} tensors of a network {spec.kind} of widths {spec.widths}",
-            f"{len(wrong)} that differ, first {wrong[0]}",
-            "write it again with this version",
-        )
-    network.load_state_dict(weights)
-    return network.eval()
+    spec = spec_from_header(path, header, ImplicitSpec.from_text)
+    return restore(ImplicitNetwork(spec), path, weights, f"{spec.kind} of widths {spec.widths}").eval()

@@ -12,16 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facemill.formats.captures import OK
+from facemill.formats.facescape_displacement import (
+    find_displacement_map,
+    read_displacement_map,
+    sampled_window,
+)
 from facemill.formats.stored_pictures import opened_picture
 from facemill.formats.surface_maps import read_surface_map
 from facemill.models.morphable import MorphableModel
 from facemill.multiview.capture_files import CaptureFiles, list_captures
 from facemill.multiview.fitted_capture import FittedViews, read_scan
-from facemill.multiview.mesoscopic.facescape_maps import (
-    find_displacement_map,
-    read_displacement_map,
-    sampled_window,
-)
 from facemill.multiview.mesoscopic.finer_grid import enlarged, nearest_filled, repeated
 from facemill.multiview.mesoscopic.spec import INPUT_CHANNELS
 from facemill.multiview.mesoscopic.texture_inputs import TextureMaps, fine_relief, texture_maps

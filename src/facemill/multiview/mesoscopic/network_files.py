@@ -13,6 +13,7 @@ from facemill.formats.checkpoints import read_pickled, read_weights, write_weigh
 from facemill.multiview.mesoscopic.compact_network import CompactNetwork
 from facemill.multiview.mesoscopic.published_network import PublishedNetwork
 from facemill.multiview.mesoscopic.spec import MesoscopicSpec
+from facemill.networks.restoring import WRITE_AGAIN, restore, spec_from_header
 from facemill.runtime.errors import FormatError
 
 FORMAT = "facemill-mesoscopic-network-1"
@@ -48,16 +49,7 @@ def load_network(path: str | Path) -> AnyMesoscopicNetwork:
     if Path(path).suffix.lower() in (".pth", ".pt", ".pkl"):
         return load_published(path)
     weights, header = read_weights(path, FORMAT)
-    try:
-        spec = MesoscopicSpec.from_text(header)
-    except (KeyError, ValueError) as error:
-        raise FormatError(
-            f"{path}: its header does not describe a network",
-            "the attributes of MesoscopicSpec",
-            f"{type(error).__name__}: {error}",
-            "write it again with this version",
-        ) from error
-    return _with_weights(path, spec, weights, "write it again with this version")
+    return _with_weights(path, spec_from_header(path, header, MesoscopicSpec.from_text), weights, WRITE_AGAIN)
 
 
 def load_published(path: str | Path) -> AnyMesoscopicNetwork:
@@ -96,15 +88,4 @@ def _with_weights(
 ) -> AnyMesoscopicNetwork:
     with torch.device("meta"):  # the published network has 730 MB: it is not made twice
         network = make_network(spec)
-    own = network.state_dict()
-    wrong = sorted(own.keys() ^ weights.keys())
-    wrong += [name for name in own if name in weights and own[name].shape != weights[name].shape]
-    if wrong:
-        raise FormatError(
-            f"{path} does not fit the network that it describes",
-            f"{len(own)} tensors of a network {spec.kind}",
-            f"{len(wrong)} that differ, first {wrong[0]}",
-            remedy,
-        )
-    network.load_state_dict(weights, assign=True)
-    return network.eval()
+    return restore(network, path, weights, spec.kind, remedy).eval()

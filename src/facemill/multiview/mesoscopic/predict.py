@@ -10,6 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from facemill.formats.captures import OK
+from facemill.formats.facescape_displacement import (
+    GENERATOR_SIDE,
+    generator_input,
+    generator_output,
+)
 from facemill.formats.surface_maps import (
     SurfaceMap,
     read_surface_map,
@@ -20,11 +25,6 @@ from facemill.models.morphable import MorphableModel
 from facemill.multiview.capture_files import CaptureFiles
 from facemill.multiview.mesoscopic.compact_network import CompactNetwork
 from facemill.multiview.mesoscopic.examples import read_texture
-from facemill.multiview.mesoscopic.facescape_maps import (
-    GENERATOR_SIDE,
-    generator_input,
-    generator_output,
-)
 from facemill.multiview.mesoscopic.network_files import AnyMesoscopicNetwork, load_network
 from facemill.multiview.mesoscopic.published_network import PublishedNetwork
 from facemill.multiview.mesoscopic.relief_prediction import Relief, predict_relief, support_of

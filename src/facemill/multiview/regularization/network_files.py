@@ -8,7 +8,7 @@ from pathlib import Path
 from facemill.formats.checkpoints import read_weights, write_weights
 from facemill.multiview.regularization.networks import AnyRegularizer, make_regularizer
 from facemill.multiview.regularization.spec import RegularizerSpec
-from facemill.runtime.errors import FormatError
+from facemill.networks.restoring import restore, spec_from_header
 
 FORMAT = "facemill-regularizer-1"
 
@@ -32,25 +32,5 @@ def load_regularizer(path: str | Path) -> AnyRegularizer:
         FormatError: missing, not whole, executable, or of another network.
     """
     weights, header = read_weights(path, FORMAT)
-    try:
-        spec = RegularizerSpec.from_text(header)
-    except (KeyError, ValueError) as error:
-        raise FormatError(
-            f"{path}: its header does not describe a regulariser",
-            "the attributes of RegularizerSpec",
-            f"{type(error).__name__}: {error}",
-            "write it again with this version (train_regularizer)",
-        ) from error
-    network = make_regularizer(spec)
-    own = network.state_dict()
-    wrong = sorted(own.keys() ^ weights.keys())
-    wrong += [name for name in own if name in weights and own[name].shape != weights[name].shape]
-    if wrong:
-        raise FormatError(
-            f"{path} does not fit the network that its header describes",
-            f"{len(own)} tensors of a regulariser {spec.kind} of widths {spec.widths}",
-            f"{len(wrong)} that differ, first {wrong[0]}",
-            "write it again with this version (train_regularizer)",
-        )
-    network.load_state_dict(weights)
-    return network.eval()
+    spec = spec_from_header(path, header, RegularizerSpec.from_text)
+    return restore(make_regularizer(spec), path, weights, f"{spec.kind} of widths {spec.widths}").eval()

@@ -154,7 +154,7 @@ def test_the_published_generator_stays_in_its_part_of_the_atlas(toy, maps, monke
     torch.manual_seed(0)
     network = make_network(MesoscopicSpec("published", base_width=1, halvings=1, blocks=1)).eval()
     monkeypatch.setattr("facemill.multiview.mesoscopic.predict.GENERATOR_SIDE", 64)
-    monkeypatch.setattr("facemill.multiview.mesoscopic.facescape_maps.GENERATOR_SIDE", 64)
+    monkeypatch.setattr("facemill.formats.facescape_displacement.GENERATOR_SIDE", 64)
     texture, _ = read_texture(toy.source.texture, toy.source.seen)
     found = published_relief(network, maps, texture)
     rows = np.arange(toy.grid.window[0], toy.grid.window[0] + toy.grid.window[2])

@@ -131,7 +131,7 @@ def test_weights_come_back_and_others_are_refused_by_name(tmp_path):
         load_regularizer(tmp_path / "b.safetensors")
     header = {"format": "facemill-regularizer-1", **COMPACT.as_text()}
     write_weights(tmp_path / "c.safetensors", network.state_dict(), header | {"kind": "dense"})
-    with pytest.raises(FormatError, match="does not describe a regulariser"):
+    with pytest.raises(FormatError, match="does not describe a network"):
         load_regularizer(tmp_path / "c.safetensors")
     write_weights(tmp_path / "d.safetensors", network.state_dict(), header | {"widths": "4 6 9"})
     with pytest.raises(FormatError, match="does not fit the network"):

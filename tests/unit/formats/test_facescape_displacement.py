@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facemill.multiview.mesoscopic.facescape_maps import (
+from facemill.formats.facescape_displacement import (
     GENERATOR_SIDE,
     decoded,
     encoded,
