@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from facemill.formats.displacement import fitting_scale, write_displacement
 from facemill.formats.meshes import write_glb, write_obj, write_ply
-from facemill.formats.stored_pictures import opened_picture
 from facemill.formats.surface_maps import OK, MappedSurface, SurfaceMap
 from facemill.geometry.mesh import Mesh
 from facemill.models.morphable import MorphableModel
@@ -24,9 +23,9 @@ from facemill.multiview.displacing.facescape_map import write_facescape_map
 from facemill.multiview.displacing.preview import draw_preview
 from facemill.multiview.displacing.settings import DisplaceMeshSettings
 from facemill.multiview.map_files import FACESCAPE
+from facemill.multiview.texturing.pictures import read_texture
 from facemill.multiview.uv_atlas import bare_face
 from facemill.rendering.texture import UvRaster
-from facemill.runtime.errors import FormatError
 from facemill.runtime.files import atomic_folder, write_bytes, write_json, write_text
 from facemill.runtime.messages import message
 
@@ -108,21 +107,6 @@ def make_meshes(
             told["facescape_map"] = _write_relief(folder, head, mesoscopic.surface, model_name)
         write_json(folder / SUMMARY, told)
     logger.info("%s: %d triangles on the %s surface", fitted.name, len(mesh.triangles), told["surface"])
-
-
-def read_texture(path: str | Path) -> NDArray[np.uint8]:
-    """The texture (T, T, 3) of `blend_texture`.
-
-    Raises:
-        FormatError: the file is missing or damaged, or not square.
-    """
-    remedy = "make it again with the rule blend_texture"
-    with opened_picture(path, "a texture", remedy) as image:
-        pixels = np.array(image.convert("RGB"))
-    if pixels.shape[0] != pixels.shape[1]:
-        found = f"{pixels.shape[1]} x {pixels.shape[0]}"
-        raise FormatError(f"{path} is no texture of an atlas", "as wide as high", found, remedy)
-    return pixels
 
 
 def _write_levels(

@@ -17,7 +17,6 @@ from facemill.formats.facescape_displacement import (
     read_displacement_map,
     sampled_window,
 )
-from facemill.formats.stored_pictures import opened_picture
 from facemill.formats.surface_maps import read_surface_map
 from facemill.models.morphable import MorphableModel
 from facemill.multiview.capture_files import CaptureFiles, list_captures
@@ -27,6 +26,7 @@ from facemill.multiview.mesoscopic.spec import INPUT_CHANNELS
 from facemill.multiview.mesoscopic.texture_inputs import TextureMaps, fine_relief, texture_maps
 from facemill.multiview.mesoscopic.zones import face_areas, texel_sides
 from facemill.multiview.texel_grid import TexelGrid
+from facemill.multiview.texturing.pictures import read_seen, read_texture
 from facemill.multiview.uv_maps import signed_distances
 from facemill.runtime.files import atomic_path
 
@@ -140,7 +140,7 @@ def open_source(source: CaptureSource, model: MorphableModel) -> OpenedCapture |
     if mapped.surface is None:
         logger.warning("%s is left out: %s", name, mapped.reason)
         return None
-    texture, seen = read_texture(source.texture, source.seen)
+    texture, seen = read_texture(source.texture), read_seen(source.seen)
     topology, head = model.topology, opened.fitted.head
     maps = texture_maps(opened.grid, topology, head, mapped.surface, texture, seen, name)
     truth = _truth(source, opened.fitted, opened.grid, maps)
@@ -169,20 +169,6 @@ def example_file(source: CaptureSource, model: MorphableModel, folder: Path) -> 
             np.save(file, opened.example(), allow_pickle=False)
         logger.info("%s: example of %s texels", source.files.name, opened.maps.grid.mask.sum())
     return path
-
-
-def read_texture(texture: str | Path, seen: str | Path) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """The texture (T, T, 3) and the mask (T, T) of texels that a photo shows.
-
-    Raises:
-        FormatError: one is missing or damaged.
-    """
-    expected, remedy = "a picture of blend_texture", "make it again with the rule blend_texture"
-    with opened_picture(texture, expected, remedy) as image:
-        colours = np.array(image.convert("RGB"))
-    with opened_picture(seen, expected, remedy) as image:
-        mask = np.array(image.convert("L")) > 127
-    return colours, mask
 
 
 def _truth(

@@ -24,13 +24,13 @@ from facemill.formats.surface_maps import (
 from facemill.models.morphable import MorphableModel
 from facemill.multiview.capture_files import CaptureFiles
 from facemill.multiview.mesoscopic.compact_network import CompactNetwork
-from facemill.multiview.mesoscopic.examples import read_texture
 from facemill.multiview.mesoscopic.network_files import AnyMesoscopicNetwork, load_network
 from facemill.multiview.mesoscopic.published_network import PublishedNetwork
 from facemill.multiview.mesoscopic.relief_prediction import Relief, predict_relief, support_of
 from facemill.multiview.mesoscopic.settings import PredictMesoscopicSettings
 from facemill.multiview.mesoscopic.spec import INPUT_CHANNELS, channels
 from facemill.multiview.mesoscopic.texture_inputs import TextureMaps, texture_maps
+from facemill.multiview.texturing.pictures import read_seen, read_texture
 from facemill.runtime.errors import ConfigurationError
 
 NO_NETWORK = "none"
@@ -65,7 +65,7 @@ def predict_mesoscopic(
     if mapped.surface is None:
         write_no_surface(mesoscopic, mapped.status, mapped.reason)
         return
-    colours, mask = read_texture(texture, seen)
+    colours, mask = read_texture(texture), read_seen(seen)
     maps = texture_maps(
         opened.grid, model.topology, opened.fitted.head, mapped.surface, colours, mask, files.name
     )

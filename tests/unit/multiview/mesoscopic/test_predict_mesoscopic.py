@@ -12,7 +12,7 @@ import torch
 from facemill.formats.surface_maps import read_surface_map
 from facemill.models.files import save_model
 from facemill.multiview.mesoscopic.compact_network import CompactNetwork
-from facemill.multiview.mesoscopic.examples import open_source, read_texture
+from facemill.multiview.mesoscopic.examples import open_source
 from facemill.multiview.mesoscopic.network_files import make_network, save_network
 from facemill.multiview.mesoscopic.predict import predict_mesoscopic, published_relief, relief_by
 from facemill.multiview.mesoscopic.relief_prediction import (
@@ -23,6 +23,7 @@ from facemill.multiview.mesoscopic.relief_prediction import (
 )
 from facemill.multiview.mesoscopic.settings import PredictMesoscopicSettings
 from facemill.multiview.mesoscopic.spec import INPUT_CHANNELS, MesoscopicSpec
+from facemill.multiview.texturing.pictures import read_texture
 from facemill.runtime.errors import ConfigurationError, FormatError
 from unit.multiview.mesoscopic.mesoscopic_toys import SIZE, lose_surface, make_source
 
@@ -144,7 +145,7 @@ def test_displacement_is_surface_and_relief(toy, tmp_path):
 
 def test_weights_for_other_textures_are_refused(toy, maps):
     network = network_of(MesoscopicSpec("compact", size=2 * SIZE, widths=(4, 6)))
-    texture, _ = read_texture(toy.source.texture, toy.source.seen)
+    texture = read_texture(toy.source.texture)
     with pytest.raises(ConfigurationError, match="another size"):
         relief_by(network, maps, texture, PredictMesoscopicSettings())
 
@@ -155,7 +156,7 @@ def test_the_published_generator_stays_in_its_part_of_the_atlas(toy, maps, monke
     network = make_network(MesoscopicSpec("published", base_width=1, halvings=1, blocks=1)).eval()
     monkeypatch.setattr("facemill.multiview.mesoscopic.predict.GENERATOR_SIDE", 64)
     monkeypatch.setattr("facemill.formats.facescape_displacement.GENERATOR_SIDE", 64)
-    texture, _ = read_texture(toy.source.texture, toy.source.seen)
+    texture = read_texture(toy.source.texture)
     found = published_relief(network, maps, texture)
     rows = np.arange(toy.grid.window[0], toy.grid.window[0] + toy.grid.window[2])
     assert np.abs(found.relief).max() > 0
