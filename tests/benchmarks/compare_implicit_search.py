@@ -9,7 +9,6 @@ so far, the distance to the scan along the normals (also of the base mesh, in th
 the two searches are apart.
 """
 
-import json
 import resource
 import sys
 import time
@@ -18,9 +17,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from captures_of_run import CapturesOfRun
 
-from facemill.models.files import load_model
-from facemill.multiview.capture_files import CaptureFiles
 from facemill.multiview.implicit.files import load_network
 from facemill.multiview.implicit.predict import predict_surface
 from facemill.multiview.implicit.pyramid import read_matched_views
@@ -47,22 +45,11 @@ def percentiles(values):
 
 def main(folder, captures):
     use_threads(THREADS)
-    model = load_model(folder / "models" / "head.npz")
-    network = load_network(WEIGHTS)
+    run, network = CapturesOfRun(folder), load_network(WEIGHTS)
     for name in captures:
-        here = folder / "multiview" / name
-        plan = json.loads((folder / "multiview" / "plan" / f"{name}.json").read_text())
-        person = folder / "multiview" / "fit_base_mesh" / plan["capture"]["person"]
-        files = CaptureFiles(
-            name,
-            here / "prepare_capture" / "capture.json",
-            person.with_name(f"{person.name}.npz"),
-            person.with_name(f"{person.name}.json"),
-            here / "uv_maps.npz",
-        )
-        opened = files.open(model)
+        opened = run.open(name)
         grid = replace(opened.grid, mask=middle_of(opened.grid.mask))
-        surroundings = surroundings_of(opened.grid, opened.fitted.head, model.topology)
+        surroundings = surroundings_of(opened.grid, opened.fitted.head, run.model.topology)
         found = {}
         for search in SEARCHES:
             settings = PredictImplicitSettings(network=str(WEIGHTS), search=search)

@@ -11,7 +11,6 @@ views see to the surface, nothing aligned, weighted by area. The figures are als
 FOLDER/compare_surface_methods.csv.
 """
 
-import json
 import resource
 import sys
 import time
@@ -19,14 +18,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from captures_of_run import CapturesOfRun
 from stereo_peer import stereo_surface
 
 from facemill.evaluation.surface_settings import SurfaceEvaluationSettings
 from facemill.evaluation.surface_stages import StageSurface, VisibleFace, measure_stages
 from facemill.formats.surface_maps import OK, SurfaceMap, read_surface_map
 from facemill.geometry.mesh import Mesh
-from facemill.models.files import load_model
-from facemill.multiview.capture_files import CaptureFiles, MappedCapture
+from facemill.multiview.capture_files import MappedCapture
 from facemill.multiview.fitted_capture import read_scan
 from facemill.multiview.head_views import read_head_views
 from facemill.multiview.matching.levels import filled, median_filtered
@@ -75,7 +74,7 @@ def regularized(grid: TexelGrid, surface: SurfaceMap) -> np.ndarray:
     return classical_surface(grid, surface.displacement, surface.confidence, SurfaceSettings()).displacement
 
 
-def surfaces_of(folder: Path, name: str, opened: MappedCapture, model) -> tuple[list[StageSurface], dict]:
+def surfaces_of(folder: Path, opened: MappedCapture, model) -> tuple[list[StageSurface], dict]:
     """All surfaces of a capture, and per name the seconds, queries and processor seconds they took."""
     grid, fitted = opened.grid, opened.fitted
     views = read_head_views(fitted)
@@ -102,7 +101,7 @@ def surfaces_of(folder: Path, name: str, opened: MappedCapture, model) -> tuple[
         smooth = timed(f"{label} + bi-Laplacian", lambda found=found: regularized(grid, found))
         stages.append(StageSurface(f"{label} + bi-Laplacian", grid.mesh(smooth)))
     for label, file in ELSEWHERE.items():
-        path = folder / "multiview" / name / file
+        path = folder / file
         read = read_surface_map(path) if path.exists() else None
         if read is not None and read.status == OK:
             stages.append(StageSurface(label, grid.mesh(unregularized(grid, read.surface))))
@@ -111,23 +110,12 @@ def surfaces_of(folder: Path, name: str, opened: MappedCapture, model) -> tuple[
 
 def compare(folder: Path, names: list[str]) -> pd.DataFrame:
     """One row per capture and method."""
-    model = load_model(folder / "models" / "head.npz")
-    captures = folder / "multiview"
-    planned = json.loads((captures / "plan" / "captures.json").read_text())["captures"]
-    plan = {one["name"]: one for one in planned}
-    rows = []
+    captures, rows = CapturesOfRun(folder), []
     for name in names:
-        fit = captures / "fit_base_mesh" / plan[name]["person"]
-        opened = CaptureFiles(
-            name,
-            captures / name / "prepare_capture" / "capture.json",
-            fit.with_suffix(".npz"),
-            fit.with_suffix(".json"),
-            captures / name / "uv_maps.npz",
-        ).open(model)
-        scan = opened.fitted.in_head(read_scan(folder.parents[1] / plan[name]["scan"]))
-        stages, costs = surfaces_of(folder, name, opened, model)
-        face = visible_face(opened, model, SETTINGS.least_views)
+        opened = captures.open(name)
+        scan = opened.fitted.in_head(read_scan(captures.scan(name)))
+        stages, costs = surfaces_of(captures.folder(name), opened, captures.model)
+        face = visible_face(opened, captures.model, SETTINGS.least_views)
         told = measure_stages(scan, face, stages, SETTINGS).summary(SETTINGS)
         for method, figures in told["stages"].items():
             found = figures["completeness_of_all"]

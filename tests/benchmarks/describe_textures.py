@@ -1,12 +1,12 @@
 """Textures and displaced meshes of captures: decibels from held-out cameras, seconds and memory.
 
-    python tests/benchmarks/describe_textures.py RESULTS MODEL CAPTURE[:PERSON] ...
+    python tests/benchmarks/describe_textures.py FOLDER CAPTURE ...
 
-RESULTS is the folder of a run that holds `multiview/`; MODEL its `models/<name>.npz`. PERSON is the capture's
-name without its last number unless told. The surface is `regularized.npz`; where a run has none yet, the
-displacement to the scan from `uv_maps.npz`, within 1.5 mm. Views 0 and 1 are held out in turn. Writes the
-picture `held_out_<capture>.jpg` of view 0 (photo | texture from the other views | 5 x difference) to the
-present folder. Seconds are those of the processor, both threads together.
+FOLDER is results/<run> of a run that has made `uv_maps.npz` of the captures. The surface is
+`regularized.npz`; where a run has none yet, the displacement to the scan from `uv_maps.npz`, within 1.5 mm.
+Views 0 and 1 are held out in turn. Writes the picture `held_out_<capture>.jpg` of view 0 (photo | texture
+from the other views | 5 x difference) to the present folder. Seconds are those of the processor, both
+threads together.
 """
 
 import resource
@@ -16,12 +16,11 @@ import time
 from pathlib import Path
 
 import numpy as np
+from captures_of_run import CapturesOfRun
 from PIL import Image
 
 from facemill.faces.face_texture import prepare_atlas
 from facemill.formats.surface_maps import OK, MappedSurface, SurfaceMap, read_surface_map
-from facemill.models.files import load_model
-from facemill.multiview.capture_files import CaptureFiles
 from facemill.multiview.displaced_head import displaced_head
 from facemill.multiview.displacing.files import MeshFiles, make_meshes
 from facemill.multiview.displacing.settings import DisplaceMeshSettings
@@ -37,28 +36,24 @@ CLIP = 1.5  # mm
 NONE = MappedSurface("none", "not given", None)
 
 
-def main(results: Path, model_file: Path, captures: list[str]) -> None:
+def main(folder: Path, names: list[str]) -> None:
     """Print one line per held-out view and one per rule."""
     use_threads(2)
-    model, settings = load_model(model_file), BlendTextureSettings()
+    captures, settings = CapturesOfRun(folder), BlendTextureSettings()
+    model = captures.model
     atlas = prepare_atlas(model.topology, settings.size)
-    for told in captures:
-        name, _, person = told.partition(":")
-        folder, fits = results / "multiview" / name, results / "multiview" / "fit_base_mesh"
-        person = person or name.rpartition("-")[0] or name
-        paths = (fits / f"{person}.npz", fits / f"{person}.json", folder / "uv_maps.npz")
-        opened = CaptureFiles(name, folder / "prepare_capture" / "capture.json", *paths).open(model)
-        assert opened.grid is not None, f"{name} is not ok"
-        kind, surface = surface_of(folder, opened.grid)
+    for name in names:
+        opened = captures.open(name)
+        kind, surface = surface_of(captures.folder(name), opened.grid)
         with tempfile.TemporaryDirectory() as place:
             out = Path(place)
             files = [out / part for part in ("texture.png", "seen.png", "views.csv")]
             begin = time.process_time()
             make_texture(opened, surface, model, settings, "head", *files)
             tell(name, "blend_texture", begin)
-            names = ("displacement.png", "displacement.json", "mesh.obj", "mesh.glb", "mesh.ply", "more")
+            parts = ("displacement.png", "displacement.json", "mesh.obj", "mesh.glb", "mesh.ply", "more")
             begin = time.process_time()
-            meshes = MeshFiles(*(out / part for part in names))
+            meshes = MeshFiles(*(out / part for part in parts))
             make_meshes(opened, surface, NONE, files[0], model, DisplaceMeshSettings(), "head", meshes)
             tell(name, "displace_mesh", begin)
         head = displaced_head(model.topology, atlas.raster, opened.fitted.head, surface.surface, opened.grid)
@@ -90,4 +85,4 @@ def tell(name: str, rule: str, begin: float) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])
+    main(Path(sys.argv[1]), sys.argv[2:])

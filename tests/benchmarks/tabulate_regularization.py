@@ -1,10 +1,10 @@
 """What regularisation does to the matches of captures with a scan, a row each; and a picture of the last one.
 
-    nice -n 5 .venv/bin/python tests/benchmarks/tabulate_regularization.py RESULTS MODEL PICTURE CAPTURE ...
+    python tests/benchmarks/tabulate_regularization.py PICTURE FOLDER CAPTURE ...
 
-RESULTS is the folder `multiview` of a run that has base meshes, maps and matches (`match_surface`). Distances
-are those of the map to the scan along the base normals, over the texels of the face that meet it; slopes
-are the error's, in degrees. Seconds are of one processor.
+FOLDER is results/<run> of a run that has base meshes, maps and matches (`match_surface`). Distances are those
+of the map to the scan along the base normals, over the texels of the face that meet it; slopes are the
+error's, in degrees. Seconds are of one processor.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ import time
 from pathlib import Path
 
 import numpy as np
+from captures_of_run import CapturesOfRun
 from numpy.typing import NDArray
 from PIL import Image
 
 from facemill.formats.surface_maps import MappedSurface, read_surface_map
-from facemill.models.files import load_model
-from facemill.multiview.capture_files import CaptureFiles
 from facemill.multiview.regularization.classical import classical_surface
 from facemill.multiview.regularization.combined_matches import combine_matches
 from facemill.multiview.regularization.settings import RegularizeSurfaceSettings
@@ -43,17 +42,11 @@ def figures(grid: TexelGrid, displacement: NDArray) -> str:
 
 def main() -> None:
     """Print the table and draw the last capture: base, matched, regularised (black: 0.3 mm), confidence."""
-    results, model, picture, *names = sys.argv[1:]
-    known = load_model(model)
+    picture, folder, *names = sys.argv[1:]
+    captures, settings = CapturesOfRun(Path(folder)), RegularizeSurfaceSettings()
     for name in names:
-        place, person = Path(results) / name, name.rsplit("-", 1)[0] if "-" in name else name
-        fit = Path(results) / "fit_base_mesh"
-        opened = CaptureFiles(
-            name, place / "prepare_capture/capture.json", fit / f"{person}.npz", fit / f"{person}.json",
-            place / "uv_maps.npz",
-        ).open(known)  # fmt: skip
-        grid, settings = opened.grid, RegularizeSurfaceSettings()
-        classical = read_surface_map(place / "match_surface/matches.npz")
+        grid = captures.open(name).grid
+        classical = read_surface_map(captures.folder(name) / "match_surface" / "matches.npz")
         matches = combine_matches({"implicit": NONE, "classical": classical}, settings)
         began = time.process_time()
         found = classical_surface(grid, matches.displacement, matches.confidence, settings.surface)
