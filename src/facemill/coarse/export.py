@@ -30,14 +30,16 @@ from facemill.geometry.mesh import Mesh
 from facemill.models.coefficients import Coefficients
 from facemill.models.morphable import MorphableModel
 from facemill.models.topology import Topology
-from facemill.runtime.errors import FacemillError, FormatError, PhotoError
+from facemill.runtime.errors import FormatError, PhotoError
 from facemill.runtime.files import atomic_folder, write_json, write_text
 from facemill.runtime.storage import MADE_ANEW_FOLDER, DamagedFileError
-from facemill.runtime.tables import OK, map_photos
+from facemill.runtime.tables import OK, map_photos, named_rows
 
 COLUMNS = ("folder",)
 #: Folders of other rules beside those of the faces.
 RESERVED = ("reconstruct_coarse", "export_coarse")
+#: What a photo lacks that is not ok, and the page of docs/ that says why.
+WITHOUT = ("reconstruction", "detect_faces.md")
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def export_coarse(
     _check_whole(whole, model)
     if photos is not None:
         photos, strict = list(photos), True
-        table = _named(table, photos)
+        table = named_rows(table, photos, *WITHOUT)
     exporter = _Exporter(
         FaceDecoder(model, crop_camera(arrays)),
         whole,
@@ -102,7 +104,7 @@ def export_coarse(
         settings,
     )
     result = map_photos(table, partial(_export_row, exporter=exporter), COLUMNS, strict)
-    return result if photos is None else _named(result, photos)
+    return result if photos is None else named_rows(result, photos, *WITHOUT)
 
 
 def _export_row(row: Mapping[str, Any], exporter: _Exporter) -> dict[str, str]:
@@ -266,28 +268,6 @@ def _rows(table: pd.DataFrame, arrays: Mapping[str, NDArray]) -> dict[str, int]:
             "table and arrays are of different runs: run reconstruct_coarse again",
         )
     return rows
-
-
-def _named(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    """The rows of `names`, all of them reconstructed."""
-    known = table.set_index("photo", drop=False)
-    for name in names:
-        if name not in known.index:
-            raise FacemillError(
-                f"photo {name} is unknown",
-                "a name of the column `photo` of faces.csv",
-                f"a shard of {len(table)} photos without it",
-                "give the file name without its suffix",
-            )
-        row = known.loc[name]
-        if row["status"] != OK:
-            raise FacemillError(
-                f"photo {name} has no reconstruction",
-                "status ok",
-                f"status {row['status']}: {row['reason']}",
-                "see docs/detect_faces.md for what the status means; faces.csv lists all photos",
-            )
-    return table[table["photo"].isin(names)].reset_index(drop=True)
 
 
 def _read_crop(path: Path) -> NDArray[np.uint8]:

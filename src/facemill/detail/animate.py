@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from facemill.detail import pictures
-from facemill.detail.export import named_rows, prepare_shard
+from facemill.detail.export import prepare_shard, rows_with_detail
 from facemill.detail.export_settings import AnimateDetailSettings
 from facemill.detail.normal_maps import tangent_normals
 from facemill.faces.face_texture import face_texture
@@ -64,7 +64,7 @@ def animate_detail(
         FacemillError: the photo is unknown or has no detail; arrays do not belong to the table.
         ValueError: an expression names a blendshape that the model does not have.
     """
-    rows = named_rows(table, [photo])
+    rows = rows_with_detail(table, [photo])
     expressions = expressions_of(model, settings.expressions)
     shard = prepare_shard(
         rows, coarse_arrays, detail_arrays, model, originals, settings.texture_size, level=1

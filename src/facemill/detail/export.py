@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,9 +28,9 @@ from facemill.formats.displacement import write_displacement
 from facemill.formats.meshes import write_glb, write_obj
 from facemill.geometry.mesh import Mesh
 from facemill.models.morphable import MorphableModel
-from facemill.runtime.errors import FacemillError, PhotoError
+from facemill.runtime.errors import PhotoError
 from facemill.runtime.files import merged_folder
-from facemill.runtime.tables import OK, map_photos
+from facemill.runtime.tables import OK, map_photos, named_rows
 
 COLUMNS = ("folder",)
 #: Folders of other rules beside those of the faces.
@@ -109,7 +109,7 @@ def export_detail(
         FormatError: see `prepare_shard`.
     """
     if photos is not None:
-        table, strict = named_rows(table, list(photos)), True
+        table, strict = rows_with_detail(table, list(photos)), True
     if not (table["status"] == OK).any():  # without weights there is no atlas either
         return table.assign(folder=None)
     shard = prepare_shard(
@@ -117,33 +117,12 @@ def export_detail(
     )
     export = partial(_export_row, shard=shard, output_folder=Path(output_folder), settings=settings)
     result = map_photos(table, export, COLUMNS, strict)
-    return result if photos is None else named_rows(result, list(result["photo"]))
+    return result if photos is None else rows_with_detail(result, list(result["photo"]))
 
 
-def named_rows(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    """The rows of `names`, all of them with detail.
-
-    Raises:
-        FacemillError: one is unknown, or has none.
-    """
-    known = table.set_index("photo", drop=False)
-    for name in names:
-        if name not in known.index:
-            raise FacemillError(
-                f"photo {name} is unknown",
-                "a name of the column `photo` of faces.csv",
-                f"a shard of {len(table)} photos without it",
-                "give the file name without its suffix",
-            )
-        row = known.loc[name]
-        if row["status"] != OK:
-            raise FacemillError(
-                f"photo {name} has no detail",
-                "status ok",
-                f"status {row['status']}: {row['reason']}",
-                "see docs/reconstruct_detail.md for what the status means",
-            )
-    return table[table["photo"].isin(names)].reset_index(drop=True)
+def rows_with_detail(table: pd.DataFrame, photos: Sequence[str]) -> pd.DataFrame:
+    """The rows of some photos; FacemillError unless all of them have detail."""
+    return named_rows(table, photos, "detail", "reconstruct_detail.md")
 
 
 def _export_row(

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from pyarrow import parquet
 
-from facemill.runtime.errors import FormatError
+from facemill.runtime.errors import FacemillError, FormatError
 from facemill.runtime.files import atomic_path
 from facemill.runtime.inputs import decoding, read_content, require_plain_file, shown
 from facemill.runtime.outcomes import ERROR, OK, Outcome, outcome_of
@@ -72,6 +72,37 @@ def map_photos(
         )
     logger.info("%d photos: %d tried, %d unforeseen errors", len(table), len(tried), failed)
     return _with_outcomes(table, columns, found)
+
+
+def named_rows(
+    table: pd.DataFrame, names: Sequence[str], without: str, page: str, column: str = "photo"
+) -> pd.DataFrame:
+    """The rows of `names`, all of them `ok`, in the order of the table.
+
+    Args:
+        without: what a row lacks that is not `ok`, such as "reconstruction"; page: of docs/ that says what a
+            status means. column: that holds the names, `photo` or `person`.
+    Raises:
+        FacemillError: the table has no such row, or it is not `ok`.
+    """
+    known = table.set_index(column, drop=False)
+    for name in names:
+        if name not in known.index:
+            raise FacemillError(
+                f"{column} {name} is unknown",
+                f"one of the {len(known)} names in the column `{column}` of the shard's table",
+                f"names such as {', '.join(map(str, known.index[:3])) or '(none)'}",
+                "photos go by their file name without its suffix, people by their folder",
+            )
+        row = known.loc[name]
+        if row["status"] != OK:
+            raise FacemillError(
+                f"{column} {name} has no {without}",
+                "status ok",
+                f"status {row['status']}: {row['reason']}",
+                f"see docs/{page} for what the status means",
+            )
+    return table[table[column].isin(list(names))].reset_index(drop=True)
 
 
 def _with_outcomes(table: pd.DataFrame, columns: list[str], found: list[Outcome]) -> pd.DataFrame:

@@ -4,8 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from facemill.runtime.errors import FormatError, PhotoError
-from facemill.runtime.tables import EveryPhotoFailedError, map_photos, read_table, write_table
+from facemill.runtime.errors import FacemillError, FormatError, PhotoError
+from facemill.runtime.tables import (
+    EveryPhotoFailedError,
+    map_photos,
+    named_rows,
+    read_table,
+    write_table,
+)
 
 
 def table(*statuses: str) -> pd.DataFrame:
@@ -77,3 +83,19 @@ def test_a_missing_or_damaged_table_is_named(tmp_path):
         with pytest.raises(FormatError) as error:
             read_table(tmp_path / "a.parquet")
         assert str(tmp_path / "a.parquet") in error.value.subject
+
+
+def test_rows_are_found_by_name_and_those_that_are_none_are_told():
+    people = pd.DataFrame(
+        {
+            "person": ["ann", "bob", "cat"],
+            "status": ["ok", "ok", "one_photo"],
+            "reason": ["", "", "bob has one photo"],
+        }
+    )
+    found = named_rows(people, ["bob", "ann"], "reconstruction", "reconstruct_person.md", "person")
+    assert list(found["person"]) == ["ann", "bob"] and list(found.index) == [0, 1]
+    with pytest.raises(FacemillError, match=r"(?s)person dan is unknown.*ann, bob, cat.*folder"):
+        named_rows(people, ["ann", "dan"], "reconstruction", "reconstruct_person.md", "person")
+    with pytest.raises(FacemillError, match=r"(?s)cat has no mesh.*one_photo: bob has.*docs/page\.md"):
+        named_rows(people, ["cat"], "mesh", "page.md", "person")

@@ -31,7 +31,7 @@ from facemill.models.morphable import MorphableModel
 from facemill.runtime.errors import FacemillError, FormatError, PhotoError
 from facemill.runtime.files import atomic_folder, write_text
 from facemill.runtime.storage import is_machine_fault
-from facemill.runtime.tables import ERROR, OK
+from facemill.runtime.tables import ERROR, OK, named_rows
 
 LISTED = (
     "photo",
@@ -51,6 +51,8 @@ LISTED = (
     "person_photometric_error",
 )
 UNREADABLE = "unreadable_now"
+#: What a person lacks that is not ok, the page of docs/ that says why, and the column of names.
+WITHOUT = ("reconstruction", "reconstruct_person.md", "person")
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +115,11 @@ def export_people(
         FormatError: the arrays lack a person of status `ok`.
     """
     named = None if people is None else list(people)
-    rows = shard.people if named is None else _named(shard.people, named)
+    rows = (
+        shard.people
+        if named is None
+        else named_rows(shard.people, named, "reconstruction", "reconstruct_person.md", "person")
+    )
     exporter = _Exporter(
         FaceDecoder(model, crop_camera(shard.arrays)),
         whole or model,
@@ -261,25 +267,3 @@ def _with_texture(listed: pd.DataFrame, faces: list[_Face], texture: PersonTextu
         table.loc[at, name] = texture.gains[:, place]
     table.loc[at, "sharpness"] = texture.sharpness
     return table
-
-
-def _named(people: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    """The rows of `names`, all of them reconstructed."""
-    known = people.set_index("person", drop=False)
-    for name in names:
-        if name not in known.index:
-            raise FacemillError(
-                f"person {name} is unknown",
-                "a name of the column `person` of the shard's table of people",
-                ", ".join(known.index[:5]) or "nobody",
-                "give the name of the person's folder",
-            )
-        row = known.loc[name]
-        if row["status"] != OK:
-            raise FacemillError(
-                f"person {name} has no reconstruction",
-                "status ok",
-                f"status {row['status']}: {row['reason']}",
-                "see docs/reconstruct_person.md for what the status means",
-            )
-    return people[people["person"].isin(names)].reset_index(drop=True)
