@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from facemill.detail.atlas import DetailAtlas, prepare_detail_atlas
 from facemill.detail.coarse_maps import coarse_maps
-from facemill.detail.coarse_results import read_coarse
 from facemill.detail.inputs import network_inputs
 from facemill.detail.networks.files import load_network
 from facemill.detail.observation import observe
@@ -24,6 +23,7 @@ from facemill.detail.training.augmentation import draw_augmentation, mirror_of
 from facemill.detail.training.batches import PackedFaces, batch_from, collate
 from facemill.detail.training.objective import DetailObjective
 from facemill.detail.training_settings import TrainDetailSettings
+from facemill.faces.coarse_faces import read_coarse
 from facemill.faces.crops import read_mask
 from facemill.faces.decode import mean_face
 from facemill.models.head import load_head

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,10 @@ from PIL import Image
 
 from facemill.coarse.export_settings import ExportSettings
 from facemill.faces import pictures
-from facemill.faces.crop_camera import crop_camera
-from facemill.faces.decode import FaceDecoder
+from facemill.faces.coarse_faces import CoarseFaces, read_coarse
 from facemill.faces.face_texture import Atlas, face_texture, prepare_atlas
 from facemill.faces.photo_source import PhotoSource
-from facemill.faces.posed_face import PosedFace, pose_face
+from facemill.faces.posed_face import PosedFace
 from facemill.formats.deep3d import Deep3DCoefficients, write_deep3d
 from facemill.formats.meshes import write_glb, write_obj
 from facemill.formats.stored_pictures import opened_picture
@@ -30,10 +29,10 @@ from facemill.geometry.mesh import Mesh
 from facemill.models.coefficients import Coefficients
 from facemill.models.morphable import MorphableModel
 from facemill.models.topology import Topology
-from facemill.runtime.errors import FormatError, PhotoError
+from facemill.runtime.errors import PhotoError
 from facemill.runtime.files import atomic_folder, write_json, write_text
 from facemill.runtime.storage import MADE_ANEW_FOLDER, DamagedFileError
-from facemill.runtime.tables import OK, map_photos, named_rows
+from facemill.runtime.tables import map_photos, named_rows
 
 COLUMNS = ("folder",)
 #: Folders of other rules beside those of the faces.
@@ -46,11 +45,9 @@ WITHOUT = ("reconstruction", "detect_faces.md")
 class _Exporter:
     """What all faces of a shard share, prepared once."""
 
-    decoder: FaceDecoder
+    faces: CoarseFaces
     whole: MorphableModel
     atlas: Atlas
-    coefficients: Coefficients
-    row_of_photo: Mapping[str, int]
     crops_folder: Path
     originals: PhotoSource
     output_folder: Path
@@ -84,7 +81,7 @@ def export_coarse(
         `table`, or the rows of `photos`, with the column `folder`.
     Raises:
         FacemillError: one of `photos` is not in the table, was not reconstructed, or cannot be read any more.
-        FormatError: `arrays` lacks a field or an `ok` photo.
+        FormatError: `arrays` lacks a field or an `ok` photo, or is of another model.
         ValueError: the model lacks a landmark or an atlas, or `whole` has other coefficients.
     """
     whole = whole or model
@@ -93,11 +90,9 @@ def export_coarse(
         photos, strict = list(photos), True
         table = named_rows(table, photos, *WITHOUT)
     exporter = _Exporter(
-        FaceDecoder(model, crop_camera(arrays)),
+        read_coarse(table, arrays, model),
         whole,
         prepare_atlas(model.topology, settings.texture_size),
-        _coefficients(arrays),
-        _rows(table, arrays),
         Path(crops_folder),
         originals,
         Path(output_folder),
@@ -111,9 +106,7 @@ def _export_row(row: Mapping[str, Any], exporter: _Exporter) -> dict[str, str]:
     name = row["photo"]
     if name in RESERVED:
         raise PhotoError("reserved_name", f"{name} is the name of a folder of results; rename the photo")
-    photo_from_crop = np.asarray(row["photo_from_crop"], dtype=np.float64).reshape(3, 3)
-    index = exporter.row_of_photo[name]
-    face = pose_face(exporter.decoder, exporter.coefficients.select(slice(index, index + 1)), photo_from_crop)
+    face = exporter.faces.posed(name, row["photo_from_crop"])
     photo = exporter.originals.pixels(row["file"])
     crop = _read_crop(exporter.crops_folder / f"{name}.png")
     folder = exporter.output_folder / name
@@ -242,32 +235,6 @@ def _check_whole(whole: MorphableModel, model: MorphableModel) -> None:
             f"whole: expected {counts[0]} identity and expression coefficients as the model has, "
             f"found {counts[1]}"
         )
-
-
-def _coefficients(arrays: Mapping[str, NDArray]) -> Coefficients:
-    names = [field.name for field in fields(Coefficients)]
-    missing = [name for name in ("photo", *names) if name not in arrays]
-    if missing:
-        raise FormatError(
-            f"the arrays of reconstruct_coarse lack {', '.join(missing)}",
-            ", ".join(("photo", *names)),
-            ", ".join(sorted(arrays)) or "nothing",
-            "run reconstruct_coarse again",
-        )
-    return Coefficients(**{name: torch.from_numpy(arrays[name].astype(np.float32)) for name in names})
-
-
-def _rows(table: pd.DataFrame, arrays: Mapping[str, NDArray]) -> dict[str, int]:
-    rows = {str(name): index for index, name in enumerate(arrays["photo"])}
-    missing = [name for name in table.loc[table["status"] == OK, "photo"] if name not in rows]
-    if missing:
-        raise FormatError(
-            f"the arrays of reconstruct_coarse lack {len(missing)} photos of its table, first {missing[0]}",
-            "a row per photo of status ok",
-            f"{len(rows)} rows",
-            "table and arrays are of different runs: run reconstruct_coarse again",
-        )
-    return rows
 
 
 def _read_crop(path: Path) -> NDArray[np.uint8]:

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facemill.detail import pictures
-from facemill.detail.coarse_results import CoarseFaces, read_coarse
 from facemill.detail.detail_results import DetailMaps, read_detail
 from facemill.detail.export_settings import ExportDetailSettings
 from facemill.detail.fine_face import FineFace
 from facemill.detail.normal_maps import object_normal_map, tangent_normals
 from facemill.detail.surface import DenseSurface
+from facemill.faces.coarse_faces import CoarseFaces, read_coarse
 from facemill.faces.face_texture import Atlas, face_texture, prepare_atlas
 from facemill.faces.photo_source import PhotoSource
 from facemill.faces.pictures import to_bytes

@@ -17,13 +17,13 @@ from torch import Tensor
 
 from facemill.detail.atlas import DetailAtlas, prepare_detail_atlas
 from facemill.detail.coarse_maps import coarse_maps
-from facemill.detail.coarse_results import CoarseFaces, read_coarse
 from facemill.detail.inputs import network_inputs
 from facemill.detail.networks.files import AnyDetailNetwork, check_window, load_network
 from facemill.detail.observation import Observation, observe
 from facemill.detail.prediction import Detail, predict
 from facemill.detail.settings import ReconstructDetailSettings
 from facemill.detail.training.batches import decode_scale, encode_displacement, encode_scale
+from facemill.faces.coarse_faces import CoarseFaces, read_coarse
 from facemill.faces.crops import read_mask
 from facemill.faces.photo_source import PhotoSource
 from facemill.models.coefficients import Coefficients

@@ -10,23 +10,19 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
 from facemill.evaluation.detail_case import Relief, measure_relief
 from facemill.evaluation.detail_files import Prediction, Predictions, TrueSurfaces
 from facemill.evaluation.detail_settings import DetailEvaluationSettings
-from facemill.faces.crop_camera import crop_camera
-from facemill.faces.decode import FaceDecoder
-from facemill.faces.posed_face import PosedFace, pose_face
-from facemill.models.coefficients import Coefficients
+from facemill.faces.coarse_faces import read_coarse
 from facemill.models.morphable import MorphableModel
 from facemill.runtime.errors import PhotoError
 from facemill.runtime.files import load_arrays
@@ -164,9 +160,9 @@ def relief_of(
     shard: ShardFiles, photo: str, model: MorphableModel, settings: DetailEvaluationSettings
 ) -> tuple[Relief, TrueSurfaces]:
     """The surfaces of one photo of a shard, for its picture, and the truth of the shard."""
-    rows = shard.table.set_index("photo", drop=False)
+    photo_from_crop: Any = shard.table.set_index("photo").loc[photo, "photo_from_crop"]
     truths = TrueSurfaces(shard.pictures, shard.truth)
-    face = _Faces(shard.coarse, model).posed(photo, rows.loc[photo, "photo_from_crop"])
+    face = read_coarse(shard.table, shard.coarse, model).posed(photo, photo_from_crop)
     prediction = Predictions(shard.detail)[photo]
     return (
         measure_relief(
@@ -182,28 +178,12 @@ class _Measured:
     regions: list[dict[str, Any]]
 
 
-class _Faces:
-    """The coarse faces of a shard, decoded one by one."""
-
-    def __init__(self, arrays: Mapping[str, NDArray], model: MorphableModel) -> None:
-        self._decoder = FaceDecoder(model, crop_camera(arrays))
-        self._rows = {str(photo): row for row, photo in enumerate(arrays["photo"])}
-        self._coefficients = Coefficients(
-            **{field.name: torch.from_numpy(np.asarray(arrays[field.name])) for field in fields(Coefficients)}
-        )
-
-    def posed(self, photo: str, photo_from_crop: Any) -> PosedFace:
-        row = self._rows[photo]
-        transform = np.reshape(np.asarray(photo_from_crop, dtype=np.float64), (3, 3))
-        return pose_face(self._decoder, self._coefficients.select(slice(row, row + 1)), transform)
-
-
 def _measured(
     shards: Sequence[ShardFiles], model: MorphableModel, settings: DetailEvaluationSettings
 ) -> Iterator[tuple[dict[str, Any], _Measured | None]]:
     for shard in shards:
         predictions, truths = Predictions(shard.detail), TrueSurfaces(shard.pictures, shard.truth)
-        faces = _Faces(shard.coarse, model)
+        faces = read_coarse(shard.table, shard.coarse, model)
         for row in shard.table.to_dict("records"):
             known: dict[str, Any] = {name: row.get(name) for name in ("photo", "person", "expression", "yaw")}
             known |= {"status": row["status"], "reason": row["reason"]}

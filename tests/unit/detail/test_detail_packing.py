@@ -110,7 +110,7 @@ def test_results_that_do_not_belong_together_are_named(faces, head_model, small_
     def pack(arrays):
         return pack_detail(faces.table, arrays, head_model, small_atlas, folders(faces), tmp_path)
 
-    with pytest.raises(FormatError, match="lack the face of b"):
+    with pytest.raises(FormatError, match="lack 1 photos of its table, first b"):
         pack({name: value[[0, 2]] for name, value in faces.arrays.items()})
     with pytest.raises(FormatError, match="lack lighting"):
         pack({name: value for name, value in faces.arrays.items() if name != "lighting"})

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from facemill.detail.atlas import DetailAtlas
-from facemill.detail.coarse_results import CoarseFaces, read_coarse
 from facemill.detail.observation import observe
 from facemill.detail.resample import TexelPlaces
 from facemill.detail.training.batches import (
@@ -26,6 +25,7 @@ from facemill.detail.training.batches import (
     encode_displacement,
     encode_scale,
 )
+from facemill.faces.coarse_faces import CoarseFaces, read_coarse
 from facemill.faces.crop_camera import CAMERA_DISTANCE
 from facemill.faces.crops import read_crop, read_mask
 from facemill.faces.photo_source import PhotoSource

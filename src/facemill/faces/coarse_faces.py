@@ -56,19 +56,21 @@ def read_coarse(table: pd.DataFrame, arrays: Mapping[str, NDArray], model: Morph
     missing = [name for name in ("photo", *names) if name not in arrays]
     if missing:
         raise FormatError(
-            f"the coefficients lack {', '.join(missing)}",
-            "the arrays of reconstruct_coarse",
-            ", ".join(sorted(arrays)) or "none",
-            "give the .npz that reconstruct_coarse wrote with this table",
+            f"the arrays of reconstruct_coarse lack {', '.join(missing)}",
+            ", ".join(("photo", *names)),
+            ", ".join(sorted(arrays)) or "nothing",
+            "run reconstruct_coarse again",
         )
     row_of_photo = {str(name): row for row, name in enumerate(arrays["photo"])}
-    absent = [str(name) for name in table[table["status"] == OK]["photo"] if str(name) not in row_of_photo]
+    absent = [
+        str(name) for name in table.loc[table["status"] == OK, "photo"] if str(name) not in row_of_photo
+    ]
     if absent:
         raise FormatError(
-            f"the coefficients lack the face of {absent[0]}",
-            "a row for each photo of the table that is ok",
-            f"{len(row_of_photo)} rows, {len(absent)} missing",
-            "give the .npz that reconstruct_coarse wrote with this table, or reconstruct the set again",
+            f"the arrays of reconstruct_coarse lack {len(absent)} photos of its table, first {absent[0]}",
+            "a row per photo of status ok",
+            f"{len(row_of_photo)} rows",
+            "table and arrays are of different runs: run reconstruct_coarse again",
         )
     if arrays["identity"].shape[1:] != (model.identity_count,):
         raise FormatError(
