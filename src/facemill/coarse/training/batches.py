@@ -29,7 +29,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from facemill.runtime.errors import FormatError
-from facemill.runtime.files import load_array
+from facemill.training.packed_arrays import open_packed
 
 LABELS = ("identity", "floor", "mean_error", "strengths", "rotation", "translation")
 DENSE, DENSE_VERTICES = "dense_landmarks", "dense_vertices"
@@ -195,23 +195,8 @@ def batch_from(stored: dict[str, Tensor], device: torch.device) -> TrainingBatch
 
 
 def _open_shard(folder: Path) -> dict[str, NDArray]:
-    arrays = {name: _open_array(folder / f"{name}.npy") for name in (*ARRAYS, DENSE_VERTICES)}
+    added = (PERSON, TUPLES, TUPLE_FLAGS)
+    arrays = open_packed(folder, "pack_training", (*ARRAYS, PERSON), OF_SHARDS, added)
     nothing = {PERSON: np.full(len(arrays["photo"]), ""), TUPLES: np.zeros((0, 3), np.int64)}
     nothing[TUPLE_FLAGS] = np.zeros(0, np.int64)
-    for name, empty in nothing.items():  # shards of older versions have none
-        path = folder / f"{name}.npy"
-        arrays[name] = _open_array(path) if path.is_file() else empty
-    lengths = {name: len(array) for name, array in arrays.items() if name not in OF_SHARDS}
-    if len(set(lengths.values())) > 1:
-        raise FormatError(
-            f"{folder}: arrays of different length",
-            "one row per image in each",
-            ", ".join(f"{name} {length}" for name, length in lengths.items()),
-            "delete the folder and run pack_training again",
-        )
-    return arrays
-
-
-def _open_array(path: Path) -> NDArray:
-    remedy = "delete the folder and run pack_training again"
-    return load_array(path, "an array that pack_training wrote", remedy, mapped=True)
+    return nothing | arrays

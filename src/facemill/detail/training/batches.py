@@ -28,7 +28,7 @@ from torch.utils.data import Dataset
 from facemill.faces.crop_camera import CAMERA_DISTANCE
 from facemill.models.coefficients import Coefficients
 from facemill.runtime.errors import FormatError
-from facemill.runtime.files import load_array
+from facemill.training.packed_arrays import open_packed
 
 COEFFICIENTS = tuple(field.name for field in fields(Coefficients))
 MAPS = ("colours", "weight", "scale", "target")
@@ -86,7 +86,7 @@ class PackedFaces(Dataset):
         names: frozenset[str] | None = None,
         without: frozenset[str] = frozenset(),
     ) -> None:
-        self.shards = [_open_shard(Path(folder)) for folder in folders]
+        self.shards = [open_packed(Path(folder), "pack_detail", ARRAYS, (WINDOW,)) for folder in folders]
         kinds = {(*shard[WINDOW].tolist(), shard["identity"].shape[1]) for shard in self.shards}
         if len(kinds) > 1:
             raise FormatError(
@@ -175,21 +175,3 @@ def encode_displacement(displacement: Tensor) -> NDArray[np.int16]:
     known = torch.isfinite(displacement)
     stored: NDArray[np.int16] = torch.where(known, steps.nan_to_num(), UNKNOWN).cpu().numpy().astype(np.int16)
     return stored
-
-
-def _open_shard(folder: Path) -> dict[str, NDArray]:
-    arrays = {name: _open_array(folder / f"{name}.npy") for name in (*ARRAYS, WINDOW)}
-    lengths = {name: len(arrays[name]) for name in ARRAYS}
-    if len(set(lengths.values())) > 1:
-        raise FormatError(
-            f"{folder}: arrays of different length",
-            "one row per face in each",
-            ", ".join(f"{name} {length}" for name, length in lengths.items()),
-            "delete the folder and run pack_detail again",
-        )
-    return arrays
-
-
-def _open_array(path: Path) -> NDArray:
-    remedy = "delete the folder and run pack_detail again"
-    return load_array(path, "an array that pack_detail wrote", remedy, mapped=True)
