@@ -1,4 +1,8 @@
-"""Snakemake's benchmark files: what jobs of rules cost."""
+"""Snakemake's benchmark files: what jobs of rules cost.
+
+Snakemake (9.27, `benchmark.py`) looks at a running job every half second for 15 seconds and then every 30:
+the processor time that it writes is that of its last look, which of a job of 40 seconds is less than half.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +17,14 @@ import pandas as pd
 from facemill.runtime.errors import FormatError
 from facemill.runtime.inputs import decoding, is_plain_file, read_text, shown
 
+OFTEN, SELDOM = 15.0, 30.0  # seconds for which Snakemake looks often, and between its looks afterwards
+
 
 class Cost(NamedTuple):
     """seconds: of wall clock. processor_seconds: of all threads. memory: MiB of resident memory, at most.
 
-    None where Snakemake could not measure it (`-`, `NA`).
+    The processor time after Snakemake's last look is taken to be as before; a peak of memory between two
+    looks is missed. None where Snakemake could not measure it (`-`, `NA`).
     """
 
     seconds: float | None
@@ -43,7 +50,21 @@ def read_cost(path: str | Path) -> Cost | None:
             shown(list(rows[-1])) if rows else "no row",
             "remove it",
         )
-    return Cost(*(_number(rows[-1].get(name)) for name in ("s", "cpu_time", "max_rss")))
+    seconds, seen, memory = (_number(rows[-1].get(name)) for name in ("s", "cpu_time", "max_rss"))
+    if seconds and seen is not None:
+        seen *= seconds / last_look(seconds)
+    return Cost(seconds, seen, memory)
+
+
+def last_look(seconds: float) -> float:
+    """When Snakemake looked last at a job that took so long, seconds from its start.
+
+    >>> last_look(12.0), last_look(37.0), last_look(100.0)
+    (12.0, 15.0, 75.0)
+    """
+    if seconds <= OFTEN:
+        return seconds
+    return OFTEN + SELDOM * ((seconds - OFTEN) // SELDOM)
 
 
 def read_benchmarks(folder: str | Path) -> pd.DataFrame:

@@ -94,7 +94,7 @@ def test_a_run_of_which_nothing_is_known_has_no_total():
 def test_what_jobs_took_is_a_mean_by_rule_and_size(tmp_path):
     for name, seconds, processor in (
         ("a/s/0", 10, 8),
-        ("a/s/1", 20, 4),
+        ("a/s/1", 20, 3),  # seen after 15 seconds: 4 in all
         ("a/t", 5, "-"),
         ("b", 3, 2),
         ("c", 1, 1),
@@ -156,7 +156,9 @@ def test_every_file_is_counted_once_for_the_rule_that_made_it(tmp_path):
 def test_plan_and_costs_are_files_that_can_be_read_again(tmp_path):
     results = tmp_path / "run"
     (results / "benchmarks" / "a" / "s").mkdir(parents=True)
-    (results / "benchmarks" / "a" / "s" / "0.tsv").write_text(f"{HEADER}7200\t0\t1\t1\t1\t1\t0\t0\t1\t3600\n")
+    (results / "benchmarks" / "a" / "s" / "0.tsv").write_text(
+        f"{HEADER}7200\t0\t1\t1\t1\t1\t0\t0\t1\t3592.5\n"
+    )
     outputs = [["a/{set}", "a"], ["b/{set}", "b"]]
     files = {"plan": tmp_path / "plan.csv", "costs": tmp_path / "costs.csv"}
     write_plan(**files, results=results, jobs=[["a", "s", 2, 1, 5.0, 0]], outputs=outputs, elsewhere=[])
