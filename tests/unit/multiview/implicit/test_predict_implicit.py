@@ -67,7 +67,7 @@ def test_surface_is_found_coarse_to_fine(height):
     away = np.abs(surface.displacement[mask] - height)
     assert surface.known[mask].all() and np.median(away) < 0.05 and np.quantile(away, 0.9) < 0.15
     assert np.isnan(surface.displacement[~mask]).all()
-    assert surface.more["scores"].shape == (*mask.shape, 13) and surface.more["scores"].dtype == np.float16
+    assert surface.more["scores"].shape == (*mask.shape, 21) and surface.more["scores"].dtype == np.float16
     assert float(surface.more["step"]) == pytest.approx(0.2)
     assert set(np.unique(surface.more["views"][mask])) == {4}
     assert np.median(surface.confidence[mask]) > 0.5
@@ -153,10 +153,16 @@ def test_levels_narrow():
     levels = coarse_to_fine(SMALL, 0.25, 20.0)
     assert [(level.stride, round(level.step, 2), level.count) for level in levels] == [
         (4, 0.8, 51),
-        (4, 0.4, 13),
-        (2, 0.2, 13),
-        (1, 0.1, 13),
+        (4, 0.4, 25),
+        (2, 0.2, 41),
+        (1, 0.1, 21),
     ]
+    assert [level.count for level in coarse_to_fine(SMALL, 0.25, 2.0)] == [
+        7,
+        11,
+        21,
+        21,
+    ]  # never beyond `band`
     (whole,) = dense(SMALL, 0.25, 20.0)
     assert whole == Level(scale_of(SMALL, 0.25, 0), 1, whole.step, 401)
     assert [level.count for level in coarse_to_fine(PUBLISHED, 0.25, 20.0)] == [41, 11, 13]
