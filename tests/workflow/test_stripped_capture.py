@@ -35,8 +35,8 @@ def finished(tmp_path_factory):
     for photo in (folder / MADE / "1_neutral").glob("*.jpg"):
         shutil.copy(photo, folder / "photos")
     captures = {
-        "known": {"folder": str(folder / MADE / "1_neutral"), "unit_mm": 1.0},
-        "stripped": {"folder": str(folder / "photos")},
+        "known": {"folder": str(folder / MADE / "1_neutral"), "unit_mm": 1.0, "surface": False},
+        "stripped": {"folder": str(folder / "photos"), "surface": False},
     }
     run = run_snakemake(folder, configuration(captures), f"{RESULTS}/multiview/captures.csv", timeout=3600)
     assert run.code == 0, run.output

@@ -118,7 +118,9 @@ def finished(tmp_path_factory):
     photos, views, landmarks = photographs()
     (folder / "in").mkdir()
     names = write_captures(Maker(folder / "in", photos, views))
-    captures = {name: {"folder": str(folder / "in" / name), "unit_mm": 1.0} for name in names}
+    captures = {
+        name: {"folder": str(folder / "in" / name), "unit_mm": 1.0, "surface": False} for name in names
+    }
     configuration = {"run": "mistakes", "photos": {}, "captures": captures}
     run = run_snakemake(folder, configuration, f"{TABLE}/captures.csv", timeout=3600)
     assert run.code == 0, run.output
