@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-SLOPE = 0.1  # of the leaky ReLU
+from facemill.networks.residual import SECOND_GAIN, SLOPE, Residual, drawn
+
 FINEST = 2  # texels along each side that share a place of the finest level
 LOG_SCALE_LIMIT = 3.0
 #: What one unit of the last layer stands for (mm, ln b), so that it learns at the pace of the others.
@@ -62,13 +63,13 @@ class ReliefNetwork(nn.Module):
         self.gains = tuple(gain for name, n in inputs.items() for gain in n * [gains.get(name, 1.0)])
         first, last = widths[0], len(widths) - 1
         self.begin = _convolution(self.channels * FINEST**2, first)
-        self.down_blocks = nn.ModuleList(_Residual(width) for width in widths)
+        self.down_blocks = nn.ModuleList(_residual(width) for width in widths)
         self.reduce = nn.ModuleList(
             _convolution(fine, coarse, 2) for fine, coarse in itertools.pairwise(widths)
         )
         self.enlarge = nn.ModuleList(_convolution(widths[n + 1], widths[n], 1) for n in range(last))
         self.join = nn.ModuleList(_convolution(2 * width, width, 1) for width in widths[:-1])
-        self.up_blocks = nn.ModuleList(_Residual(width) for width in widths[:-1])
+        self.up_blocks = nn.ModuleList(_residual(width) for width in widths[:-1])
         self.end = nn.Conv2d(first, 2 * FINEST**2, 3, padding=1)
         nn.init.zeros_(self.end.weight)
         nn.init.zeros_(self.end.bias)  # type: ignore[arg-type]
@@ -137,26 +138,11 @@ def mean_around(maps: Tensor) -> Tensor:
     return functional.avg_pool2d(maps, AROUND, stride=1, padding=AROUND // 2, count_include_pad=False)
 
 
-class _Residual(nn.Module):
-    """x + conv(act(conv(act(x)))), 3 x 3; the second starts at a tenth, so that depth costs no contrast."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = _convolution(channels, channels)
-        self.second = _convolution(channels, channels, gain=0.1)
-
-    def forward(self, values: Tensor) -> Tensor:
-        hidden = self.first(functional.leaky_relu(values, SLOPE))
-        return values + self.second(functional.leaky_relu(hidden, SLOPE))
+def _residual(channels: int) -> Residual:
+    return Residual(_convolution(channels, channels), _convolution(channels, channels, gain=SECOND_GAIN))
 
 
 def _convolution(inputs: int, outputs: int, kernel: int = 3, gain: float = 1.0) -> nn.Conv2d:
-    """3 x 3 and 1 x 1 keep the size, 2 x 2 halves it; weights after He et al. 2015, times `gain`."""
-    layer = nn.Conv2d(
-        inputs, outputs, kernel, stride=2 if kernel == 2 else 1, padding=1 if kernel == 3 else 0
-    )
-    nn.init.kaiming_normal_(layer.weight, a=SLOPE)
-    with torch.no_grad():
-        layer.weight *= gain
-    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-    return layer
+    """3 x 3 and 1 x 1 keep the size, 2 x 2 halves it."""
+    stride, padding = (2 if kernel == 2 else 1), (1 if kernel == 3 else 0)
+    return drawn(nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=padding), gain)

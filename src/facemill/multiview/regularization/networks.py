@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from facemill.multiview.regularization.bands import soft_argmax
 from facemill.multiview.regularization.spec import MULTIPLE, RegularizerSpec
+from facemill.networks.residual import SECOND_GAIN, SLOPE, Residual, drawn
 
-SLOPE = 0.1  # of leaky ReLU
 START_WIDTH = 0.15  # mm: standard deviation of the distribution before training, about the classical surface
 START_SCALE = 0.05  # mm: scale b before training
 GAIN = 10.0  # of the correction: 0.05 mm ask for logits that differ by 2 over the band
@@ -39,9 +39,9 @@ class CompactRegularizer(nn.Module):
         fine, middle, coarse = spec.widths
         self.begin = _convolution(spec.channels, fine)
         self.reduce = nn.ModuleList([_halving(fine, middle), _halving(middle, coarse)])
-        self.down = nn.ModuleList([_Residual(middle), _Residual(coarse)])
+        self.down = nn.ModuleList([_residual(middle), _residual(coarse)])
         self.enlarge = nn.ModuleList([_convolution(middle, fine, 1), _convolution(coarse, middle, 1)])
-        self.up = nn.ModuleList([_Residual(fine), _Residual(middle)])
+        self.up = nn.ModuleList([_residual(fine), _residual(middle)])
         self.end = nn.Conv3d(fine, 2, 1)
         nn.init.zeros_(self.end.weight)
         nn.init.zeros_(self.end.bias)  # type: ignore[arg-type]
@@ -114,17 +114,8 @@ def band_offsets(spec: RegularizerSpec) -> Tensor:
     return spec.step * (torch.arange(spec.samples) - (spec.samples - 1) / 2)
 
 
-class _Residual(nn.Module):
-    """x + conv(act(conv(act(x)))); the second starts at a tenth, so that depth costs no contrast."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = _convolution(channels, channels)
-        self.second = _convolution(channels, channels, gain=0.1)
-
-    def forward(self, values: Tensor) -> Tensor:
-        hidden = self.first(functional.leaky_relu(values, SLOPE))
-        return values + self.second(functional.leaky_relu(hidden, SLOPE))
+def _residual(channels: int) -> Residual:
+    return Residual(_convolution(channels, channels), _convolution(channels, channels, gain=SECOND_GAIN))
 
 
 class _Enlarged(nn.Module):
@@ -141,20 +132,12 @@ class _Enlarged(nn.Module):
 
 
 def _convolution(inputs: int, outputs: int, kernel: int = 3, gain: float = 1.0) -> nn.Conv3d:
-    """Keeps the size; weights after He et al. 2015, times `gain`."""
-    return _drawn(nn.Conv3d(inputs, outputs, kernel, padding=kernel // 2), gain)
+    """Keeps the size."""
+    return drawn(nn.Conv3d(inputs, outputs, kernel, padding=kernel // 2), gain)
 
 
 def _halving(inputs: int, outputs: int) -> nn.Conv3d:
-    return _drawn(nn.Conv3d(inputs, outputs, 2, stride=2), 1.0)
-
-
-def _drawn(layer: nn.Conv3d, gain: float) -> nn.Conv3d:
-    nn.init.kaiming_normal_(layer.weight, a=SLOPE)
-    with torch.no_grad():
-        layer.weight *= gain
-    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-    return layer
+    return drawn(nn.Conv3d(inputs, outputs, 2, stride=2))
 
 
 def _normed(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
