@@ -1,1 +1,1 @@
-"""What networks of several stages share: how files restore them, and the network of fine relief."""
+"""What networks of several stages share: restoring from files, residual blocks, the U-net of fine relief."""

@@ -15,7 +15,7 @@ Convolution = TypeVar("Convolution", nn.Conv2d, nn.Conv3d)
 
 
 def drawn(layer: Convolution, gain: float = 1.0) -> Convolution:
-    """The layer with weights after He et al. 2015, times `gain`, and no bias."""
+    """The layer with weights after He et al. 2015, times `gain`, and a bias of 0."""
     nn.init.kaiming_normal_(layer.weight, a=SLOPE)
     with torch.no_grad():
         layer.weight *= gain
