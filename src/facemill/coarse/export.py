@@ -173,7 +173,7 @@ def write_numbers(folder: Path, face: PosedFace, photo_size: tuple[int, ...], cl
     write_json(
         folder / "camera.json",
         {
-            "camera_from_head": _rows_of(torch.cat([camera.rotation, camera.translation[:, None]], dim=1)),
+            "camera_from_head": _rows_of(camera.extrinsics),
             "intrinsics_crop": _rows_of(camera.intrinsics),
             "intrinsics_photo": _rows_of(face.photo_camera.intrinsics),
             "photo_from_crop": face.photo_from_crop.tolist(),

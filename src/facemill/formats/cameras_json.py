@@ -19,8 +19,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from facemill.formats.rig_views import (
     BAD_PARAMETERS,
     OK,
@@ -117,11 +115,10 @@ def _plain(view: RigView, photos: Path) -> dict[str, Any]:
     if view.camera is None:
         return {"file": file, "status": view.status, "reason": view.reason}
     lens, camera = view.lens, view.camera
-    extrinsics = torch.cat([camera.rotation, camera.translation[:, None]], dim=1)
     plain: dict[str, Any] = {
         "file": file,
         "intrinsics": camera.intrinsics.tolist(),
-        "extrinsics": extrinsics.tolist(),
+        "extrinsics": camera.extrinsics.tolist(),
         "distortion": [lens.k1, lens.k2, lens.p1, lens.p2, lens.k3],
         "focal_source": view.focal_source,
         "status": view.status,

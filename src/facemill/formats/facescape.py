@@ -100,10 +100,9 @@ def write_capture_parameters(folder: str | Path, views: Sequence[CaptureView]) -
     for view in views:
         height, width = view.size
         camera, lens = view.camera, view.lens
-        extrinsics = torch.cat([camera.rotation, camera.translation[:, None]], dim=1)
         values = {
             "K": camera.intrinsics.tolist(),
-            "Rt": extrinsics.tolist(),
+            "Rt": camera.extrinsics.tolist(),
             "distortion": [lens.k1, lens.k2, lens.p1, lens.p2, lens.k3],
             "width": width,
             "height": height,

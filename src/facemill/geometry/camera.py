@@ -69,6 +69,11 @@ class Camera:
         """Position of the pinhole in the world, (..., 3), millimetres."""
         return -(self.rotation.mT @ self.translation.unsqueeze(-1)).squeeze(-1)
 
+    @property
+    def extrinsics(self) -> Tensor:
+        """(..., 3, 4): rotation and translation side by side."""
+        return torch.cat([self.rotation, self.translation.unsqueeze(-1)], dim=-1)
+
     def points_in_camera(self, points: Tensor) -> Tensor:
         """World points (..., N, 3) in the camera frame: R p + t."""
         return points @ self.rotation.mT + self.translation.unsqueeze(-2)

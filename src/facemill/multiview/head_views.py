@@ -29,9 +29,7 @@ class HeadView:
     @property
     def matrix(self) -> NDArray[np.float64]:
         """(3, 4) K (R | t): the head frame, millimetres, to homogeneous pixels."""
-        camera = self.camera
-        pose = torch.cat([camera.rotation, camera.translation[:, None]], dim=1)
-        return (camera.intrinsics @ pose).numpy()
+        return (self.camera.intrinsics @ self.camera.extrinsics).numpy()
 
 
 def read_head_views(fitted: FittedViews, longest: int | None = None) -> list[HeadView]:

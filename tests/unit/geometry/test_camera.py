@@ -77,6 +77,14 @@ def test_back_projection_undoes_projection_for_a_batch_of_moved_cameras() -> Non
     )
 
 
+def test_extrinsics_are_rotation_and_translation_side_by_side() -> None:
+    rotation = matrix_from_axis_angle(torch.tensor([[0.1, 0.2, 0.3], [-0.3, 0.1, 0.0]], dtype=torch.float64))
+    camera = CAMERA.moved(rotation, torch.tensor([1.0, 2.0, 30.0], dtype=torch.float64))
+    assert camera.extrinsics.shape == (2, 3, 4)
+    homogeneous = torch.cat([POINTS, torch.ones_like(POINTS[..., :1])], dim=-1)
+    assert_close(homogeneous @ camera.extrinsics.mT, camera.points_in_camera(POINTS.expand(2, -1, 3)))
+
+
 def test_back_projection_through_a_turning_crop() -> None:
     turned = torch.tensor([[0.8, 0.6, 3.0], [-0.6, 0.8, 100.0], [0.0, 0.0, 1.0]], dtype=torch.float64)
     camera = CAMERA.cropped(turned)
