@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from facemill.runtime.settings import Settings
-from facemill.training.settings import TrainerSettings
+from facemill.training.settings import ShortTrainerSettings
 
 
 class PackDetailSettings(Settings):
@@ -125,7 +125,7 @@ class DetailAugmentationSettings(Settings):
     erased: float = Field(0.3, ge=0, le=1, description="share of faces of which a part is hidden")
 
 
-class TrainDetailSettings(TrainerSettings):
+class TrainDetailSettings(ShortTrainerSettings):
     """Settings of the rule `train_detail`."""
 
     train: tuple[str, ...] = Field(
@@ -149,14 +149,4 @@ class TrainDetailSettings(TrainerSettings):
     augmentation: DetailAugmentationSettings = DetailAugmentationSettings()
     batch: int = Field(2, ge=1, description="faces per step over all processes")
     learning_rate: float = Field(5e-4, gt=0, description="of Adam, at the start (the original: 1e-5)")
-    schedule: Literal["step", "cosine"] = Field(
-        "cosine", description="step: a fifth after each `decay_epochs`; cosine: to 0 at the end"
-    )
-    warmup_steps: int = Field(50, ge=0, description="steps over which the rate rises from 0")
-    clip_gradient: float = Field(5.0, gt=0, description="largest norm of all gradients together")
-    average: float = Field(
-        0.99, ge=0, lt=1, description="decay of the running mean of the weights that is validated and kept"
-    )
     validation_images: int = Field(64, ge=1, description="faces per validation, evenly over the sets")
-    validation_interval: int = Field(200, ge=1, description="steps between validations")
-    checkpoint_interval: int = Field(100, ge=1, description="steps between checkpoints")

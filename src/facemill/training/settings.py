@@ -35,3 +35,18 @@ class TrainerSettings(Settings):
     validation_images: int = Field(2000, ge=1, description="images per validation, evenly over the sets")
     checkpoint_interval: int = Field(500, ge=1, description="steps between checkpoints")
     pictures: int = Field(4, ge=0, le=16, description="faces drawn at each validation")
+
+
+class ShortTrainerSettings(TrainerSettings):
+    """Defaults of trainings of some hundred steps, as they are without a GPU."""
+
+    schedule: Literal["step", "cosine"] = Field(
+        "cosine", description="step: a fifth after each `decay_epochs`; cosine: to 0 at the end"
+    )
+    warmup_steps: int = Field(50, ge=0, description="steps over which the rate rises from 0")
+    clip_gradient: float = Field(5.0, gt=0, description="largest norm of all gradients together")
+    average: float = Field(
+        0.99, ge=0, lt=1, description="decay of the running mean of the weights that is validated and kept"
+    )
+    validation_interval: int = Field(200, ge=1, description="steps between validations")
+    checkpoint_interval: int = Field(100, ge=1, description="steps between checkpoints")

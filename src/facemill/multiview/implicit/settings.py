@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from facemill.runtime.settings import Settings
-from facemill.training.settings import TrainerSettings
+from facemill.training.settings import ShortTrainerSettings
 
 
 class ImplicitNetworkSettings(Settings):
@@ -52,7 +52,7 @@ class ImplicitAugmentationSettings(Settings):
     )
 
 
-class TrainImplicitSettings(TrainerSettings):
+class TrainImplicitSettings(ShortTrainerSettings):
     """Settings of the rule `train_implicit`."""
 
     train: tuple[str, ...] = Field(
@@ -83,17 +83,7 @@ class TrainImplicitSettings(TrainerSettings):
     augmentation: ImplicitAugmentationSettings = ImplicitAugmentationSettings()
     batch: int = Field(4, ge=1, description="patches per step over all processes")
     learning_rate: float = Field(2e-3, gt=0, description="of Adam, at the start")
-    schedule: Literal["step", "cosine"] = Field(
-        "cosine", description="step: a fifth after each `decay_epochs`; cosine: to 0 at the end"
-    )
-    warmup_steps: int = Field(50, ge=0, description="steps over which the rate rises from 0")
-    clip_gradient: float = Field(5.0, gt=0, description="largest norm of all gradients together")
-    average: float = Field(
-        0.99, ge=0, lt=1, description="decay of the running mean of the weights that is validated and kept"
-    )
     validation_images: int = Field(48, ge=1, description="patches per validation, evenly over the captures")
-    validation_interval: int = Field(200, ge=1, description="steps between validations")
-    checkpoint_interval: int = Field(100, ge=1, description="steps between checkpoints")
 
 
 class PredictImplicitSettings(Settings):

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from facemill.runtime.settings import Settings
-from facemill.training.settings import TrainerSettings
+from facemill.training.settings import ShortTrainerSettings
 
 
 class MesoscopicNetworkSettings(Settings):
@@ -87,7 +87,7 @@ class MesoscopicAugmentationSettings(Settings):
     )
 
 
-class TrainMesoscopicSettings(TrainerSettings):
+class TrainMesoscopicSettings(ShortTrainerSettings):
     """Settings of the rule `train_mesoscopic`."""
 
     train: tuple[str, ...] = Field((), description="entries of `captures` to train on")
@@ -109,17 +109,9 @@ class TrainMesoscopicSettings(TrainerSettings):
     batch: int = Field(4, ge=1, description="patches per step over all processes")
     epochs: float = Field(16.0, gt=0, description="passes over the patches")
     learning_rate: float = Field(1e-3, gt=0, description="of Adam, at the start (pix2pixHD: 2e-4)")
-    schedule: Literal["step", "cosine"] = Field(
-        "cosine", description="step: a fifth after each `decay_epochs`; cosine: to 0 at the end"
-    )
-    warmup_steps: int = Field(50, ge=0, description="steps over which the rate rises from 0")
     clip_gradient: float = Field(10.0, gt=0, description="largest norm of all gradients together")
-    average: float = Field(
-        0.99, ge=0, lt=1, description="decay of the running mean of the weights that is validated and kept"
-    )
     validation_images: int = Field(4, ge=1, description="captures per validation")
     validation_interval: int = Field(250, ge=1, description="steps between validations")
-    checkpoint_interval: int = Field(100, ge=1, description="steps between checkpoints")
     pictures: int = Field(2, ge=0, le=16, description="captures drawn at each validation")
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from facemill.runtime.settings import Settings
-from facemill.training.settings import TrainerSettings
+from facemill.training.settings import ShortTrainerSettings
 
 
 class SurfaceSettings(Settings):
@@ -105,7 +105,7 @@ class RegularizerAugmentationSettings(Settings):
     )
 
 
-class TrainRegularizerSettings(TrainerSettings):
+class TrainRegularizerSettings(ShortTrainerSettings):
     """Settings of the rule `train_regularizer`."""
 
     train: tuple[str, ...] = Field((), description="names of `captures` to train on; they need scans")
@@ -124,15 +124,6 @@ class TrainRegularizerSettings(TrainerSettings):
     batch: int = Field(4, ge=1, description="patches per step over all processes")
     epochs: float = Field(10.0, gt=0, description="passes over `patches` of each capture")
     learning_rate: float = Field(2e-3, gt=0, description="of Adam, at the start (published: 1e-4)")
-    schedule: Literal["step", "cosine"] = Field(
-        "cosine", description="step: a fifth after each `decay_epochs`; cosine: to 0 at the end"
-    )
     warmup_steps: int = Field(30, ge=0, description="steps over which the rate rises from 0")
-    clip_gradient: float = Field(5.0, gt=0, description="largest norm of all gradients together")
-    average: float = Field(
-        0.99, ge=0, lt=1, description="decay of the running mean of the weights that is validated and kept"
-    )
     validation_images: int = Field(4, ge=1, description="captures per validation")
-    validation_interval: int = Field(200, ge=1, description="steps between validations")
-    checkpoint_interval: int = Field(100, ge=1, description="steps between checkpoints")
     pictures: int = Field(2, ge=0, le=16, description="captures drawn at each validation")
