@@ -15,7 +15,7 @@ PRIOR, SPAN = -3.5, 0.1  # before training has chosen them
 class CompactNetwork(ReliefNetwork):
     """Maps (B, 14, h, w) of `spec.INPUTS` to relief and log scale (B, 2, h, w).
 
-    h and w are multiples of `spec.multiple`.
+    h and w are multiples of `multiple`.
 
     Attributes:
         prior: () float buffer, ln of the mean size of the relief that is to be found, mm.

@@ -57,9 +57,14 @@ class PublishedNetwork(nn.Module):
         layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, 1, 7), nn.Tanh()]
         self.model = nn.Sequential(*layers)
 
+    @property
+    def multiple(self) -> int:
+        """The sides of maps are multiples of this."""
+        return 1 << self.spec.halvings
+
     def forward(self, maps: Tensor) -> Tensor:
         """(B, 14, h, w) -> (B, 1, h, w)."""
-        side = self.spec.multiple
+        side = self.multiple
         if maps.ndim != 4 or maps.shape[1] != INPUT_CHANNELS or maps.shape[2] % side or maps.shape[3] % side:
             raise ValueError(
                 f"maps: expected (B, {INPUT_CHANNELS}, h, w), h and w multiples of {side}, "

@@ -72,7 +72,7 @@ def tiled_output(
     if not 0 < 2 * overlap <= tile:
         raise ValueError(f"overlap: expected 1 .. half of the tile ({tile}), found {overlap}")
     height, width = inputs.shape[1:]
-    side = network.spec.multiple  # tiles begin at its multiples, where the levels of the whole map lie
+    side = network.multiple  # tiles begin at its multiples, where the levels of the whole map lie
     tile, overlap = (-(-value // side) * side for value in (tile, overlap))
     padded = [-value % side for value in (height, width)]
     mode = "reflect" if all(p < v for p, v in zip(padded, (height, width), strict=True)) else "edge"

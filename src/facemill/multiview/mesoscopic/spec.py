@@ -59,11 +59,6 @@ class MesoscopicSpec:
         if not 2 <= len(self.widths) <= 5:
             raise ValueError(f"widths: expected 2 to 5 levels, found {len(self.widths)}")
 
-    @property
-    def multiple(self) -> int:
-        """The sides of maps are multiples of this."""
-        return 1 << (len(self.widths) if self.kind == "compact" else self.halvings)
-
     def as_text(self) -> dict[str, str]:
         """The attributes as lines of a header."""
         return {

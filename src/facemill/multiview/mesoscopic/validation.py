@@ -31,7 +31,7 @@ def relief_of(network: AnyMesoscopicNetwork, capture: OpenedCapture) -> Relief:
         return predict_relief(network, capture.maps, TILE, OVERLAP)
     inputs = capture.maps.inputs
     height, width = inputs.shape[1:]
-    side = network.spec.multiple
+    side = network.multiple
     part = np.pad(inputs, ((0, 0), (0, -height % side), (0, -width % side)), mode="edge")
     device = next(network.parameters()).device
     with torch.inference_mode():
