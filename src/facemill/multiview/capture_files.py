@@ -10,6 +10,7 @@ from pathlib import Path
 from facemill.formats.captures import OK
 from facemill.models.morphable import MorphableModel
 from facemill.multiview.fitted_capture import FittedViews, read_fitted
+from facemill.multiview.pixel_sizes import pixel_size_of
 from facemill.multiview.texel_grid import TexelGrid, read_texel_grid
 
 logger = logging.getLogger(__name__)
@@ -46,6 +47,16 @@ class MappedCapture:
 
     fitted: FittedViews
     grid: TexelGrid | None
+
+    @property
+    def pixel(self) -> float:
+        """mm of the surface that a pixel of the prepared pictures covers; NaN where no view sees it well."""
+        if self.grid is None:
+            return float("nan")
+        cameras = [self.fitted.head_camera(view) for view in self.fitted.capture.used]
+        return pixel_size_of(
+            [(camera.intrinsics @ camera.extrinsics).numpy() for camera in cameras], self.grid
+        )
 
 
 def list_captures(

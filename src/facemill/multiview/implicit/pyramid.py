@@ -1,8 +1,6 @@
-"""Pictures of a capture at halved sizes, and how much of the surface a pixel covers."""
+"""Pictures of a capture at halved sizes."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -11,9 +9,8 @@ from torch.nn import functional
 
 from facemill.multiview.fitted_capture import FittedViews
 from facemill.multiview.head_views import HeadView, read_head_views
+from facemill.multiview.pixel_sizes import pixel_size_of
 from facemill.multiview.texel_grid import TexelGrid
-
-SEEN_WELL = 0.3  # cosine from which a view's pixels count
 
 
 def halved(picture: NDArray[np.float32], times: int) -> NDArray[np.float32]:
@@ -40,28 +37,6 @@ def halved_matrix(matrix: NDArray[np.float64], times: int) -> NDArray[np.float64
     return np.asarray(shift @ matrix)
 
 
-def pixel_size(
-    matrices: NDArray[np.float64], positions: NDArray[np.float64], visibility: NDArray[np.floating]
-) -> float:
-    """mm of the surface, face on, that a pixel covers: the median over texels and the views that see them.
-
-    Args:
-        matrices: (V, 3, 4); positions: (T, 3); visibility: (T, V) cosines.
-    Returns:
-        NaN where no view sees a texel well.
-    """
-    sizes = []
-    for number, matrix in enumerate(matrices):
-        chosen = positions[visibility[:, number] > SEEN_WELL]
-        points = chosen @ matrix[:, :3].T + matrix[:, 3]
-        chosen_depth = points[:, 2]
-        pixels = points[:, :2] / chosen_depth[:, None]
-        slopes = (matrix[None, :2, :3] - pixels[:, :, None] * matrix[2, :3]) / chosen_depth[:, None, None]
-        sizes.append(np.sqrt(2.0) / np.linalg.norm(slopes, axis=(1, 2)))
-    together = np.concatenate(sizes) if sizes else np.zeros(0)
-    return float(np.median(together)) if len(together) else float("nan")
-
-
 def read_matched_views(fitted: FittedViews, grid: TexelGrid, finest: float) -> tuple[list[HeadView], float]:
     """The views of a capture and their pixel size, mm; pictures much finer than `finest` mm are made smaller.
 
@@ -69,17 +44,9 @@ def read_matched_views(fitted: FittedViews, grid: TexelGrid, finest: float) -> t
         FormatError: a picture is missing or damaged.
     """
     views = read_head_views(fitted)
-    size = measured_size(views, grid)
+    size = pixel_size_of([view.matrix for view in views], grid)
     if size < 0.75 * finest:
         longest = max(max(view.picture.shape[:2]) for view in views)
         views = read_head_views(fitted, longest=max(16, round(longest * size / finest)))
-        size = measured_size(views, grid)
+        size = pixel_size_of([view.matrix for view in views], grid)
     return views, size
-
-
-def measured_size(views: Sequence[HeadView], grid: TexelGrid) -> float:
-    """`pixel_size` over every 37th texel of the face."""
-    rows, columns = np.nonzero(grid.mask)
-    rows, columns = rows[::37], columns[::37]
-    matrices = np.stack([view.matrix for view in views])
-    return pixel_size(matrices, grid.position[rows, columns], grid.visibility[rows, columns])

@@ -142,7 +142,7 @@ def open_source(source: CaptureSource, model: MorphableModel) -> OpenedCapture |
         return None
     texture, seen = read_texture(source.texture), read_seen(source.seen)
     topology, head = model.topology, opened.fitted.head
-    maps = texture_maps(opened.grid, topology, head, mapped.surface, texture, seen, name)
+    maps = texture_maps(opened.grid, topology, head, mapped.surface, texture, seen, opened.pixel, name)
     truth = _truth(source, opened.fitted, opened.grid, maps)
     if truth is None or not np.isfinite(truth).any():
         logger.warning("%s is left out: there is no scan and no displacement map", name)

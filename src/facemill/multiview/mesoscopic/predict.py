@@ -67,7 +67,14 @@ def predict_mesoscopic(
         return
     colours, mask = read_texture(texture), read_seen(seen)
     maps = texture_maps(
-        opened.grid, model.topology, opened.fitted.head, mapped.surface, colours, mask, files.name
+        opened.grid,
+        model.topology,
+        opened.fitted.head,
+        mapped.surface,
+        colours,
+        mask,
+        opened.pixel,
+        files.name,
     )
     network = load_network(settings.network).to(device) if settings.network else None
     found = relief_by(network, maps, colours, settings)

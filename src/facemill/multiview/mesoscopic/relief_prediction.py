@@ -15,6 +15,7 @@ from facemill.multiview.mesoscopic.texture_inputs import TextureMaps, fine_relie
 from facemill.multiview.mesoscopic.zones import texel_sides
 
 SEEN_FADE = 2.0  # mm from texels that no photo shows over which relief grows
+PIXEL_WHOLE, PIXEL_NONE = 1.5, 2.5  # times the pixels of training: relief counts whole up to, not at all from
 SURFACE_WHOLE = 0.05  # confidence of the regularised surface from which relief counts whole
 
 Window = tuple[slice, slice]
@@ -33,6 +34,9 @@ def predict_relief(
 ) -> Relief:
     """The relief of a capture: what the network finds, less its mean around (`fine_relief`).
 
+    It fades where no photo shows the texel, where the surface was not measured, and in captures whose photos
+    are too coarse for what the network knows.
+
     Args:
         network: in evaluation mode.
         tile: side of the squares that the network sees at once, texels; overlap: texels that two of them
@@ -46,11 +50,24 @@ def predict_relief(
         confidence = network.confidence_of(torch.from_numpy(output)[None])[0].numpy()
     support = support_of(maps)
     confidence = (confidence * support).astype(np.float32)
-    share = maps.zone * _smooth_step(support)
+    share = maps.zone * _smooth_step(support) * resolved_share(maps.pixel, network.spec.pixel)
     if certainty > 0:
         share = share * _smooth_step(confidence / certainty)
     found = fine_relief(output[0] * share, maps.grid.mask, texel_sides(maps.grid)) * share
     return Relief(found.astype(np.float32), confidence)
+
+
+def resolved_share(pixel: float, trained: float) -> float:
+    """0..1: how much the relief counts in photos whose pixels cover `pixel` mm, after training at `trained`.
+
+    Finer photos count as well as those of training: the texture has the same texels. Unknown sizes count.
+
+    >>> resolved_share(0.25, 0.25), resolved_share(0.5, 0.25), resolved_share(0.75, 0.25)
+    (1.0, 0.5, 0.0)
+    """
+    if not trained or not np.isfinite(pixel):
+        return 1.0
+    return float(_smooth_step((PIXEL_NONE - pixel / trained) / (PIXEL_NONE - PIXEL_WHOLE)))
 
 
 def support_of(maps: TextureMaps) -> NDArray[np.float32]:
@@ -118,6 +135,6 @@ def _ramp(length: int, overlap: int) -> NDArray[np.float32]:
     return np.clip(np.minimum(place, length - place) / overlap, 0, 1).astype(np.float32)
 
 
-def _smooth_step(share: NDArray) -> NDArray[np.float64]:
+def _smooth_step(share: NDArray | float) -> NDArray[np.float64]:
     clipped = np.clip(share, 0, 1)
     return np.asarray(clipped * clipped * (3 - 2 * clipped))

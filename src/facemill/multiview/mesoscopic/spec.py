@@ -41,6 +41,7 @@ class MesoscopicSpec:
         kind: `compact` (ours) or `published` (MVFR: the global generator of pix2pixHD).
         size: texels along each side of the whole maps it was trained on; 0: not known.
         limit: largest relief, mm.
+        pixel: mm of the surface that a pixel of the photos covered that it was trained on; 0: not known.
         widths: of `compact`: channels of its levels, from half of the resolution.
         base_width, halvings, blocks: of `published`.
     """
@@ -52,6 +53,7 @@ class MesoscopicSpec:
     base_width: int = 64
     halvings: int = 4
     blocks: int = 9
+    pixel: float = 0.0
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -69,6 +71,7 @@ class MesoscopicSpec:
             "base_width": str(self.base_width),
             "halvings": str(self.halvings),
             "blocks": str(self.blocks),
+            "pixel": repr(self.pixel),
         }
 
     @staticmethod
@@ -82,4 +85,5 @@ class MesoscopicSpec:
             base_width=int(header["base_width"]),
             halvings=int(header["halvings"]),
             blocks=int(header["blocks"]),
+            pixel=float(header.get("pixel", "0")),
         )

@@ -37,7 +37,7 @@ class TextureMaps:
     grid: the base surface. surface: (H, W) mm, the regularised displacement, enlarged so that the surface is
     smooth: what lies above the rounded base mesh is, and the rounding is computed anew.
     inputs: (14, H, W) float32, see `spec.INPUTS`. zone: (H, W) 0..1, where relief may be. known: (H, W) bool,
-    texels where the surface was measured.
+    texels where the surface was measured. pixel: mm that a pixel of the photos covers, NaN where not known.
     """
 
     grid: TexelGrid
@@ -45,6 +45,7 @@ class TextureMaps:
     inputs: NDArray[np.float32]
     zone: NDArray[np.float32]
     known: NDArray[np.bool_]
+    pixel: float
 
     @property
     def metric(self) -> NDArray[np.float32]:
@@ -61,6 +62,7 @@ def texture_maps(
     surface: SurfaceMap,
     texture: NDArray,
     seen: NDArray,
+    pixel: float = float("nan"),
     name: str = "capture",
 ) -> TextureMaps:
     """Bring everything to the texture's resolution.
@@ -69,6 +71,7 @@ def texture_maps(
         vertices: (V, 3) of the base mesh, head frame, mm.
         surface: of `regularize_surface`.
         texture: (T, T, 3) uint8; seen: (T, T) bool, texels that a photo shows.
+        pixel: mm that a pixel of the photos covers.
     Raises:
         FormatError: texture and mask are not square and of one size, or the surface is of other maps.
         TextureSizeError: T is no multiple of the side of the maps.
@@ -106,6 +109,7 @@ def texture_maps(
         inputs,
         zone.astype(np.float32),
         repeated(surface.known & grid.mask, factor) & fine.mask,
+        pixel,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -103,7 +103,9 @@ def train_mesoscopic(
     held = [one for one in (open_source(source, model) for source in held_sources) if one is not None]
     check_sets(patches, held)
     torch.manual_seed(settings.seed)
-    network = new_trainee(settings, patches, held[0].maps.grid.size)
+    network = new_trainee(
+        settings, patches, held[0].maps.grid.size, float(np.nanmedian([one.maps.pixel for one in held]))
+    )
     task = MesoscopicTask(patches, held, settings)
     run = TrainingRun(fabric, network, task, settings, folder)
     logger.info(
@@ -139,8 +141,13 @@ def write_outputs(
     save_network(outputs.weights, network, notes)
 
 
-def new_trainee(settings: TrainMesoscopicSettings, patches: PatchSet, size: int) -> MesoscopicTrainee:
+def new_trainee(
+    settings: TrainMesoscopicSettings, patches: PatchSet, size: int, pixel: float
+) -> MesoscopicTrainee:
     """The network of the settings, its prior read from the examples, or `settings.start`; and its judge.
+
+    Args:
+        size: texels along each side of the textures. pixel: mm that a pixel of the photos covers.
 
     Raises:
         ConfigurationError: `start` holds another network than the settings ask for.
@@ -148,18 +155,26 @@ def new_trainee(settings: TrainMesoscopicSettings, patches: PatchSet, size: int)
     """
     chosen = settings.network
     spec = MesoscopicSpec(
-        chosen.kind, size, chosen.limit, chosen.widths, chosen.base_width, chosen.halvings, chosen.blocks
+        chosen.kind,
+        size,
+        chosen.limit,
+        chosen.widths,
+        chosen.base_width,
+        chosen.halvings,
+        chosen.blocks,
+        pixel if np.isfinite(pixel) else 0.0,
     )
     generator: AnyMesoscopicNetwork
     if settings.start:
         generator = load_network(settings.start).train()
-        if generator.spec != spec:
+        if replace(generator.spec, pixel=spec.pixel) != spec:
             raise ConfigurationError(
                 "train_mesoscopic.network is not that of the weights to start from",
                 str(generator.spec.as_text()),
                 str(spec.as_text()),
                 f"set train_mesoscopic.network to that of {settings.start}, or start from other weights",
             )
+        generator.spec = spec
     else:
         generator = make_network(spec)
         if isinstance(generator, CompactNetwork):

@@ -14,9 +14,10 @@ from facemill.multiview.implicit.projection import (
     sample_views,
     tap_offsets,
 )
-from facemill.multiview.implicit.pyramid import halved, halved_matrix, measured_size, pixel_size
+from facemill.multiview.implicit.pyramid import halved, halved_matrix
 from facemill.multiview.implicit.scales import halvings_of, scale_of
 from facemill.multiview.implicit.spec import PUBLISHED
+from facemill.multiview.pixel_sizes import pixel_size, pixel_size_of
 from unit.multiview.implicit.plane_toys import SMALL, camera_at, plane_grid, plane_views, small_network
 
 
@@ -104,7 +105,7 @@ def test_halved_pictures_and_their_cameras_agree():
 
 def test_pixel_size_is_that_of_the_camera():
     views, grid = plane_views(), plane_grid()
-    assert abs(measured_size(views, grid) - 0.5) < 0.01
+    assert abs(pixel_size_of([view.matrix for view in views], grid) - 0.5) < 0.01
     assert np.isnan(pixel_size(np.stack([views[0].matrix]), np.zeros((3, 3)), np.zeros((3, 1))))
 
 

@@ -14,7 +14,7 @@ from facemill.multiview.mesoscopic.published_network import PublishedNetwork
 from facemill.multiview.mesoscopic.spec import INPUT_CHANNELS, MesoscopicSpec, channels
 from facemill.runtime.errors import FormatError
 
-SMALL = MesoscopicSpec("compact", size=64, limit=0.5, widths=(4, 6, 8))
+SMALL = MesoscopicSpec("compact", size=64, limit=0.5, widths=(4, 6, 8), pixel=0.3)
 TINY = MesoscopicSpec("published", base_width=2, halvings=4, blocks=9)
 
 

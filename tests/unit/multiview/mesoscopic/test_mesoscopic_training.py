@@ -251,7 +251,10 @@ def test_training_goes_on_to_the_same_bytes(toy, other, tmp_path):
     train(tmp_path / "broken", toy, other)
     files = [tmp_path / name / "network.safetensors" for name in ("unbroken", "broken")]
     assert files[0].read_bytes() == files[1].read_bytes()
-    assert load_network(files[0]).spec.widths == (6, 8)
+    held = open_source(other.source, other.model)
+    assert held is not None and held.maps.pixel > 0
+    spec = load_network(files[0]).spec
+    assert spec.widths == (6, 8) and spec.pixel == held.maps.pixel
     summary = json.loads((tmp_path / "unbroken" / "summary.json").read_text())
     assert summary["captures"] == summary["validation_images"] == 1 and summary["normal_ratio"] > 0
     rows = pd.read_csv(tmp_path / "unbroken" / "metrics.csv")

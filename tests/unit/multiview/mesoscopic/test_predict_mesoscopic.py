@@ -117,6 +117,19 @@ def test_relief_fades_by_the_networks_certainty_where_asked(maps):
     assert predict_relief(network, maps, 128, 32).relief.any()
 
 
+def test_relief_fades_in_photos_coarser_than_those_of_training(maps):
+    network = network_of(replace(SPEC, pixel=maps.pixel))
+    whole = predict_relief(network, maps, 128, 32).relief
+    assert whole.any()
+    assert np.array_equal(
+        predict_relief(network, replace(maps, pixel=0.5 * maps.pixel), 128, 32).relief, whole
+    )
+    half = predict_relief(network, replace(maps, pixel=2 * maps.pixel), 128, 32).relief
+    assert 0 < np.abs(half).max() < np.abs(whole).max()
+    assert not predict_relief(network, replace(maps, pixel=3 * maps.pixel), 128, 32).relief.any()
+    assert np.array_equal(predict_relief(network_of(), maps, 128, 32).relief, whole)  # its training not known
+
+
 def test_without_weights_the_surface_stays(toy, tmp_path):
     found = predict(toy, tmp_path / "a.npz", network="")
     assert found.status == "ok" and found.surface is not None
