@@ -8,12 +8,12 @@ from facemill.multiview.mesoscopic.spec import INPUTS, MesoscopicSpec
 from facemill.networks.relief_network import ReliefNetwork
 
 #: Factors that bring the inputs to about 1.
-GAINS = {"contrast": 10.0, "response": 1.0, "bump": 20.0}
+GAINS = {"contrast": 10.0, "response": 1.0, "bump": 20.0, "match": 20.0}
 PRIOR, SPAN = -3.5, 0.1  # before training has chosen them
 
 
 class CompactNetwork(ReliefNetwork):
-    """Maps (B, 14, h, w) of `spec.INPUTS` to relief and log scale (B, 2, h, w).
+    """Maps (B, C, h, w) of `spec.INPUTS` to relief and log scale (B, 2, h, w).
 
     h and w are multiples of `multiple`.
 

@@ -32,11 +32,11 @@ from facemill.runtime.files import atomic_path
 
 MOST_RELIEF = 1.5  # mm: where the truth is farther from the regularised surface, the surface is wrong
 BAND = 5.0  # mm from the regularised surface within which the scan is looked for
-#: Layout of an example (19, H, W): inputs, then relief (NaN = unknown), zone, and the metric in mm^2.
+#: Layout of an example (C, H, W): inputs, then relief (NaN = unknown), zone, and the metric in mm^2.
 RELIEF, ZONE = INPUT_CHANNELS, INPUT_CHANNELS + 1
 METRIC = slice(INPUT_CHANNELS + 2, INPUT_CHANNELS + 5)
 CHANNELS = INPUT_CHANNELS + 5
-VERSION = "4"
+VERSION = "5"
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class OpenedCapture:
     areas: dict[str, NDArray[np.bool_]]
 
     def example(self) -> NDArray[np.float16]:
-        """(19, H, W): see `RELIEF`, `ZONE`, `METRIC`."""
+        """(C, H, W): see `RELIEF`, `ZONE`, `METRIC`."""
         relief = self.truth - self.maps.surface
         known = self.maps.known & (np.abs(relief) <= MOST_RELIEF)
         fine = fine_relief(np.where(known, relief, 0.0), known, texel_sides(self.maps.grid))

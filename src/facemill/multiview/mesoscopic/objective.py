@@ -23,7 +23,7 @@ def supervised_terms(output: Tensor, example: Tensor, weights: MesoscopicWeights
     found and true normals. surprise: |r - r*| / b + ln 2b, minus the logarithm of Laplace's density.
 
     Args:
-        output: (B, 1 or 2, h, w) relief in mm, and ln b; example: (B, 19, h, w), see `examples`.
+        output: (B, 1 or 2, h, w) relief in mm, and ln b; example: (B, C, h, w), see `examples`.
     """
     target = example[:, RELIEF]
     known = torch.isfinite(target)

@@ -87,7 +87,7 @@ class PatchOrder(EpochOrder):
 
 
 def collate_patches(samples: list[dict[str, Any]]) -> dict[str, Tensor]:
-    """maps: (B, 19, p, p) float32; numbers: (B,) int64."""
+    """maps: (B, C, p, p) float32; numbers: (B,) int64."""
     return {
         "maps": torch.from_numpy(np.stack([sample["maps"] for sample in samples])),
         "numbers": torch.tensor([sample["number"] for sample in samples]),
@@ -95,7 +95,7 @@ def collate_patches(samples: list[dict[str, Any]]) -> dict[str, Tensor]:
 
 
 def augmented(maps: Tensor, seeds: Sequence[int], settings: MesoscopicAugmentationSettings) -> Tensor:
-    """Examples (B, 19, h, w) with what is drawn for each seed: mirrored, tinted, worse, more uneven.
+    """Examples (B, C, h, w) with what is drawn for each seed: mirrored, tinted, worse, more uneven.
 
     A patch is mirrored wherever it lies, as the same place of the mirrored face would be: the network does
     not know where on the face it is.
@@ -104,7 +104,7 @@ def augmented(maps: Tensor, seeds: Sequence[int], settings: MesoscopicAugmentati
 
 
 def mirrored(maps: Tensor) -> Tensor:
-    """An example (19, h, w) of the mirrored face."""
+    """An example (C, h, w) of the mirrored face."""
     flipped = maps.flip(-1).clone()
     for channel in (channels("normals").start, channels("response").start, METRIC.start + 1):
         flipped[channel] = -flipped[channel]
@@ -135,6 +135,7 @@ def _augmented(maps: Tensor, seed: int, settings: MesoscopicAugmentationSettings
         unevenness = _unevenness(result.shape[1], result.shape[2], random) * settings.uneven * drawn[9]
         added = torch.from_numpy(unevenness).to(result)
         result[channels("bump")] += added
+        result[channels("match")] -= added * (result[channels("match_confidence")] > 0)
         result[RELIEF] -= added
     return result
 

@@ -33,7 +33,7 @@ class _ResidualBlock(nn.Module):
 
 
 class PublishedNetwork(nn.Module):
-    """Maps (B, 14, h, w) of `spec.INPUTS` to a relief (B, 1, h, w), millimetres.
+    """Maps (B, C, h, w) of `spec.INPUTS` to a relief (B, 1, h, w), millimetres.
 
     It reads the colours alone, as 2 x colour - 1; tanh = 1 stands for `spec.limit` mm. Its norms (of
     instances, without weights) make every texel depend on the whole map: it is never tiled.
@@ -63,7 +63,7 @@ class PublishedNetwork(nn.Module):
         return 1 << self.spec.halvings
 
     def forward(self, maps: Tensor) -> Tensor:
-        """(B, 14, h, w) -> (B, 1, h, w)."""
+        """(B, C, h, w) -> (B, 1, h, w)."""
         side = self.multiple
         if maps.ndim != 4 or maps.shape[1] != INPUT_CHANNELS or maps.shape[2] % side or maps.shape[3] % side:
             raise ValueError(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
 from facemill.multiview.mesoscopic.compact_network import CompactNetwork
+from facemill.multiview.mesoscopic.spec import channels
 from facemill.multiview.mesoscopic.texture_inputs import TextureMaps, fine_relief
 from facemill.multiview.mesoscopic.zones import texel_sides
 
@@ -72,8 +73,8 @@ def resolved_share(pixel: float, trained: float) -> float:
 
 def support_of(maps: TextureMaps) -> NDArray[np.float32]:
     """(H, W) 0..1: a photo shows the texel, and 2 mm around it, and the surface was measured there."""
-    seen, confidence = maps.inputs[-2] > 0.5, maps.inputs[-1]
-    inside = np.pad(seen, 1, constant_values=True)
+    seen, confidence = (maps.inputs[channels(name)][0] for name in ("seen", "confidence"))
+    inside = np.pad(seen > 0.5, 1, constant_values=True)
     distance = distance_transform_edt(inside, sampling=texel_sides(maps.grid))[1:-1, 1:-1]
     shown = np.clip(distance / SEEN_FADE, 0, 1)
     return np.asarray(shown * np.clip(confidence / SURFACE_WHOLE, 0, 1) * maps.grid.mask, dtype=np.float32)
@@ -82,7 +83,7 @@ def support_of(maps: TextureMaps) -> NDArray[np.float32]:
 def tiled_output(
     network: CompactNetwork, inputs: NDArray[np.float32], tile: int, overlap: int
 ) -> NDArray[np.float32]:
-    """A network's output (C, H, W) over inputs (14, H, W) of any size, computed in squares.
+    """A network's output (C, H, W) over inputs (C, H, W) of any size, computed in squares.
 
     Beyond the border the inputs are mirrored. Equal input gives equal output whatever was computed before.
     """

@@ -12,6 +12,8 @@ INPUTS = {
     "normals": 3,  # of the regularised surface, smoothed; head frame
     "response": 2,  # change of contrast per unit of slope along columns and rows, by the light of the texture
     "bump": 1,  # mm: the regularised surface less its mean around
+    "match": 1,  # mm: what was matched less the regularised surface; 0 where nothing was
+    "match_confidence": 1,  # 0..1
     "seen": 1,  # 0..1: a photo shows the texel
     "confidence": 1,  # 0..1: of the regularised surface
 }

@@ -25,7 +25,10 @@ from facemill.runtime.errors import FormatError
 CONTRAST_BLUR = 2.5  # mm, standard deviation of the mean that colours are compared with
 BUMP_BLUR = 4.0  # mm, of the mean that the surface is compared with
 NORMAL_BLUR = 1.0  # mm, of the normals that the network reads
-RELIEF_BLUR = 1.5  # mm, of the mean that relief is compared with: what is coarser is left to matching
+RELIEF_BLUR = 4.0  # mm, of the mean that relief is compared with: what is coarser is left to regularisation
+MOST_MATCH = (
+    0.3  # mm: how far a match may lie from the regularised surface to tell more than that it is wrong
+)
 MOST_CONTRAST = 0.5
 DARKEST = 0.02
 
@@ -36,7 +39,7 @@ class TextureMaps:
 
     grid: the base surface. surface: (H, W) mm, the regularised displacement, enlarged so that the surface is
     smooth: what lies above the rounded base mesh is, and the rounding is computed anew.
-    inputs: (14, H, W) float32, see `spec.INPUTS`. zone: (H, W) 0..1, where relief may be. known: (H, W) bool,
+    inputs: (C, H, W) float32, see `spec.INPUTS`. zone: (H, W) 0..1, where relief may be. known: (H, W) bool,
     texels where the surface was measured. pixel: mm that a pixel of the photos covers, NaN where not known.
     """
 
@@ -99,6 +102,9 @@ def texture_maps(
     put(normals, "normals")
     put(_response(fine, colour, normals, shown & (zone > 0)), "response")
     put(displacement - masked_blur(displacement, fine.mask, BUMP_BLUR, sides), "bump")
+    match, sure = _matches(surface, grid.mask, name)
+    put(enlarged(match, factor, order=1), "match")
+    put(enlarged(sure, factor, order=1), "match_confidence")
     put(shown, "seen")
     confidence = nearest_filled(np.where(grid.mask, surface.confidence, np.nan))
     put(np.clip(enlarged(confidence, factor, order=1), 0, 1), "confidence")
@@ -137,7 +143,7 @@ def masked_blur(
 
 
 def fine_relief(values: NDArray, mask: NDArray[np.bool_], sides: tuple[float, float]) -> NDArray[np.float64]:
-    """(H, W) mm less their mean around, a Gaussian of 1.5 mm over the mask; 0 beside it."""
+    """(H, W) mm less their mean around, a Gaussian of 4 mm over the mask; 0 beside it."""
     return np.where(mask, values - masked_blur(values, mask, RELIEF_BLUR, sides), 0.0)
 
 
@@ -177,6 +183,25 @@ def _response(
     dual_down = (e * along[..., 1] - f * along[..., 0]) / determinant
     lengths = np.sqrt(np.maximum(np.stack([e, g], axis=-1), 0))
     return np.clip(-np.stack([dual_across, dual_down], axis=-1) * lengths, -4, 4)
+
+
+def _matches(
+    surface: SurfaceMap, mask: NDArray[np.bool_], name: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(H, W) mm, what was matched less the surface, and (H, W) how sure; 0 where nothing was matched."""
+    found = [surface.more.get(key) for key in ("matched", "matched_confidence")]
+    if any(one is None or one.shape != mask.shape or one.dtype.kind != "f" for one in found):
+        raise FormatError(
+            f"{name}: the regularised surface does not say what was matched",
+            f"arrays matched and matched_confidence of shape {mask.shape}",
+            ", ".join(sorted(surface.more)) or "no further arrays",
+            "make it again with the rule regularize_surface",
+        )
+    matched, sure = (np.asarray(one, dtype=np.float64) for one in found)
+    apart = matched - surface.displacement
+    known = mask & np.isfinite(apart) & np.isfinite(sure)
+    limited = np.clip(np.where(known, apart, 0.0), -MOST_MATCH, MOST_MATCH)
+    return limited, np.clip(np.where(known, sure, 0.0), 0, 1)
 
 
 def _check(grid: TexelGrid, surface: SurfaceMap, texture: NDArray, seen: NDArray, name: str) -> None:

@@ -74,8 +74,8 @@ def calibrate(network: AnyMesoscopicNetwork, captures: Sequence[OpenedCapture]) 
     blind = []
     for capture in captures:
         nothing = capture.maps.inputs.copy()
-        nothing[channels("contrast")] = 0
-        nothing[channels("bump")] = 0
+        for name in ("contrast", "bump", "match"):
+            nothing[channels(name)] = 0
         output = torch.from_numpy(tiled_output(network, nothing, TILE, OVERLAP))[None]
         blind.append(float(network.confidence_of(output)[0].numpy()[capture.maps.zone > 0.5].mean()))
     network.floor.fill_(min(0.5, float(np.mean(blind))))

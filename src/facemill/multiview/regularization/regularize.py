@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from facemill.formats.surface_maps import SurfaceMap, read_surface_map
 from facemill.multiview.capture_files import MappedCapture
@@ -76,8 +77,10 @@ def regularized(
         better = refine(network, evidence_of(grid, matches, found))
         displacement = np.where(grid.mask, better.displacement, np.nan)
         confidence = better.confidence
-    more = {
+    more: dict[str, NDArray] = {
         "source": source,
+        "matched": np.where(grid.mask, matches.displacement, np.nan).astype(np.float32),
+        "matched_confidence": matches.confidence.astype(np.float16),
         "matcher": np.array(matches.matcher),
         "regularizer": np.array("network" if refined else "classical"),
     }

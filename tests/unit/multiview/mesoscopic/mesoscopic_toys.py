@@ -77,12 +77,18 @@ def make_source(
             np.where(grid.mask, 0, np.nan).astype(np.float32),
             np.ones(shape, dtype=np.float32),
             grid.mask,
+            matches_of(np.where(grid.mask, 0.05, np.nan), 0.5 * grid.mask),
         ),
     )
     source = CaptureSource(
         files, folder / "regularized.npz", folder / "texture.png", folder / "texture_seen.png"
     )
     return ToySource(source, toy.model, grid, relief[grid.part])
+
+
+def matches_of(matched: NDArray, confidence: NDArray) -> dict[str, NDArray]:
+    """What `regularize_surface` says of the matches behind its surface."""
+    return {"matched": matched.astype(np.float32), "matched_confidence": confidence.astype(np.float16)}
 
 
 def lose_surface(toy: ToySource) -> None:

@@ -22,7 +22,7 @@ from facemill.multiview.mesoscopic.relief_prediction import (
     tiled_output,
 )
 from facemill.multiview.mesoscopic.settings import PredictMesoscopicSettings
-from facemill.multiview.mesoscopic.spec import INPUT_CHANNELS, MesoscopicSpec
+from facemill.multiview.mesoscopic.spec import INPUT_CHANNELS, MesoscopicSpec, channels
 from facemill.multiview.texturing.pictures import read_texture
 from facemill.runtime.errors import ConfigurationError, FormatError
 from unit.multiview.mesoscopic.mesoscopic_toys import SIZE, lose_surface, make_source
@@ -99,8 +99,8 @@ def test_relief_fades_where_nothing_is_known(maps):
     assert np.all(found.relief[maps.zone == 0] == 0)
     hidden = maps.inputs.copy()
     columns = hidden.shape[2] // 2
-    hidden[-2, :, :columns] = 0  # no photo shows the left half
-    hidden[-1, : hidden.shape[1] // 4] = 0  # nothing was matched at the top
+    hidden[channels("seen"), :, :columns] = 0  # no photo shows the left half
+    hidden[channels("confidence"), : hidden.shape[1] // 4] = 0  # nothing was matched at the top
     half = replace(maps, inputs=hidden)
     support = support_of(half)
     assert support[:, : columns - 1].max() == 0 and support[: hidden.shape[1] // 4].max() == 0

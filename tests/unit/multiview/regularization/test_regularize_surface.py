@@ -101,6 +101,9 @@ def test_surface_is_whole_and_its_mesh_lies_in_the_world(toy, tmp_path):
     assert str(found.more["matcher"]) == "classical" and str(found.more["regularizer"]) == "classical"
     assert not found.more["source"][8:12, 8:14].any() and found.more["source"][4, 4] == 2
     assert not found.known[8:12, 8:14].any()
+    expected = np.where(grid.mask, matched, np.nan)
+    assert np.allclose(found.more["matched"], expected, atol=1e-6, equal_nan=True)
+    assert np.all((found.more["matched_confidence"] > 0) == np.isfinite(expected))
     mesh = read_ply(files.surface)
     head = grid.displaced(found.displacement)[grid.mask]
     assert np.allclose(mesh.vertices, 2.5 * (head @ TURN.T + SHIFT), atol=1e-3)
