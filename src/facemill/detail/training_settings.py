@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from facemill.runtime.settings import Settings
-from facemill.training.settings import ShortTrainerSettings
+from facemill.training.settings import LevelWidths, ShortTrainerSettings
 
 
 class PackDetailSettings(Settings):
@@ -24,20 +24,13 @@ class DetailNetworkSettings(Settings):
         description="detail: ours; original: the unsupervised detail layer's (needs objective: published or "
         "labels; says nothing of its confidence)",
     )
-    widths: tuple[int, ...] = Field(
+    widths: LevelWidths = Field(
         (24, 36, 48, 64, 96),
         description="channels of the levels of kind detail, finest first; 2 to 5 levels",
     )
     limit: float = Field(
         2.0, gt=0, le=3, description="largest displacement, mm (the original's tanh stands for 1 mm)"
     )
-
-    @field_validator("widths")
-    @classmethod
-    def _has_levels(cls, value: tuple[int, ...]) -> tuple[int, ...]:
-        if not 2 <= len(value) <= 5 or min(value) < 1:
-            raise ValueError(f"expected 2 to 5 positive numbers, found {value}")
-        return value
 
 
 class DetailSupervisedWeights(Settings):

@@ -1,10 +1,20 @@
 """Settings that all trainings share; no torch here."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from facemill.runtime.settings import Settings
+
+
+def _of_levels(value: tuple[int, ...]) -> tuple[int, ...]:
+    if not 2 <= len(value) <= 5 or min(value) < 1:
+        raise ValueError(f"expected 2 to 5 positive numbers, found {value}")
+    return value
+
+
+#: Channels of the levels of a U-net, finest first.
+LevelWidths = Annotated[tuple[int, ...], AfterValidator(_of_levels)]
 
 
 class TrainerSettings(Settings):

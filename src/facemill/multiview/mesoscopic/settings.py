@@ -2,10 +2,10 @@
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from facemill.runtime.settings import Settings
-from facemill.training.settings import ShortTrainerSettings
+from facemill.training.settings import LevelWidths, ShortTrainerSettings
 
 
 class MesoscopicNetworkSettings(Settings):
@@ -19,20 +19,13 @@ class MesoscopicNetworkSettings(Settings):
     limit: float = Field(
         0.914, gt=0, le=3, description="largest relief, mm (0.914: that of FaceScape's displacement maps)"
     )
-    widths: tuple[int, ...] = Field(
+    widths: LevelWidths = Field(
         (24, 36, 48, 64),
         description="channels of the levels of kind compact, from half of the resolution; 2 to 5 levels",
     )
     base_width: int = Field(64, ge=1, description="channels of the first layer of kind published (ngf)")
     halvings: int = Field(4, ge=1, le=6, description="levels of kind published")
     blocks: int = Field(9, ge=1, description="residual blocks of kind published")
-
-    @field_validator("widths")
-    @classmethod
-    def _has_levels(cls, value: tuple[int, ...]) -> tuple[int, ...]:
-        if not 2 <= len(value) <= 5 or min(value) < 1:
-            raise ValueError(f"expected 2 to 5 positive numbers, found {value}")
-        return value
 
 
 class MesoscopicWeights(Settings):
