@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 from numpy.typing import NDArray
+from torch.utils.data import Dataset
 
 from facemill.runtime.errors import FormatError
 from facemill.runtime.files import load_array
@@ -39,3 +41,43 @@ def open_packed(
             remedy,
         )
     return arrays
+
+
+class PackedRows(Dataset):
+    """The images of packed shards, one after another.
+
+    Attributes:
+        shards: arrays by name, each with an array `photo` of names.
+        places: (N, 2), the shard of each image and its row there.
+    """
+
+    def __init__(
+        self, shards: Sequence[Mapping[str, NDArray]], names: frozenset[str] | None, without: frozenset[str]
+    ) -> None:
+        """Args: names: keep only photos of these names; None keeps all. without: leave out these."""
+        self.shards = list(shards)
+        places = [np.zeros((0, 2), dtype=np.int64)]
+        for number, shard in enumerate(self.shards):
+            rows = np.arange(len(shard["photo"]))
+            if names is not None:
+                rows = rows[np.isin(shard["photo"], sorted(names))]
+            if without:
+                rows = rows[~np.isin(shard["photo"][rows], sorted(without))]
+            places.append(np.stack((np.full(len(rows), number), rows), axis=1))
+        self.places = np.concatenate(places)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def row(self, number: int, arrays: Sequence[str]) -> dict[str, NDArray]:
+        """What some arrays hold of an image."""
+        shard, row = self.places[number]
+        return {name: self.shards[shard][name][row] for name in arrays}
+
+    def photo(self, number: int) -> str:
+        """Name of an image."""
+        return str(self.row(number, ("photo",))["photo"])
+
+    def column(self, name: str) -> list:
+        """What an array holds of each image."""
+        return [self.shards[shard][name][row] for shard, row in self.places]

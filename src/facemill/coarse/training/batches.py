@@ -26,10 +26,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from facemill.runtime.errors import FormatError
-from facemill.training.packed_arrays import open_packed
+from facemill.training.packed_arrays import PackedRows, open_packed
 
 LABELS = ("identity", "floor", "mean_error", "strengths", "rotation", "translation")
 DENSE, DENSE_VERTICES = "dense_landmarks", "dense_vertices"
@@ -88,7 +87,7 @@ class View(NamedTuple):
     flag: int = 0
 
 
-class PackedShards(Dataset):
+class PackedShards(PackedRows):
     """The images of packed shards, one after another; arrays are mapped, not loaded.
 
     Attributes:
@@ -107,8 +106,8 @@ class PackedShards(Dataset):
         names: frozenset[str] | None = None,
         without: frozenset[str] = frozenset(),
     ) -> None:
+        super().__init__([_open_shard(Path(folder)) for folder in folders], names, without)
         self.group = 1
-        self.shards = [_open_shard(Path(folder)) for folder in folders]
         shapes = {shard["crops"].shape[1:] + shard["identity"].shape[1:] for shard in self.shards}
         if len(shapes) > 1:
             raise FormatError(
@@ -126,41 +125,23 @@ class PackedShards(Dataset):
                 "make the synthetic sets again with one version",
             )
         self.dense_vertices: tuple[int, ...] = next(iter(dense), ())
-        places = []
-        for number, shard in enumerate(self.shards):
-            rows = np.arange(len(shard["photo"]))
-            if names is not None:
-                rows = rows[np.isin(shard["photo"], sorted(names))]
-            if without:
-                rows = rows[~np.isin(shard["photo"][rows], sorted(without))]
-            places.append(np.stack((np.full(len(rows), number), rows), axis=1))
-        self.places = np.concatenate(places) if places else np.zeros((0, 2), dtype=np.int64)
 
     @property
     def side(self) -> int:
         """Pixels along each side of a stored crop; 0 without shards."""
         return self.shards[0]["crops"].shape[1] if self.shards else 0
 
-    def __len__(self) -> int:
-        return len(self.places)
-
     def __getitem__(self, place: int | View) -> dict[str, NDArray]:
         view = place if isinstance(place, View) else View(place)
-        shard, row = self.places[view.number]
-        found = {name: self.shards[shard][name][row] for name in ARRAYS if name != "photo"}
+        found = self.row(view.number, [name for name in ARRAYS if name != "photo"])
         if len(found[DENSE]) != len(self.dense_vertices):
             found[DENSE] = np.zeros((len(self.dense_vertices), 2), np.float32)
         links = {"numbers": view.number, "target": view.target, "flag": view.flag}
         return {**found, **{name: np.array(value, dtype=np.int64) for name, value in links.items()}}
 
-    def photo(self, number: int) -> str:
-        """Name of an image."""
-        shard, row = self.places[number]
-        return str(self.shards[shard]["photo"][row])
-
     def people(self) -> NDArray[np.str_]:
         """(N,) whose each image is, "" where nobody knows."""
-        return np.array([str(self.shards[shard][PERSON][row]) for shard, row in self.places], dtype=str)
+        return np.array(self.column(PERSON), dtype=str)
 
     def tuples(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Numbers (T, 3) of the images (source, target, source), -1 = none, and flags (T,).

@@ -23,12 +23,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from facemill.faces.crop_camera import CAMERA_DISTANCE
 from facemill.models.coefficients import Coefficients
 from facemill.runtime.errors import FormatError
-from facemill.training.packed_arrays import open_packed
+from facemill.training.packed_arrays import PackedRows, open_packed
 
 COEFFICIENTS = tuple(field.name for field in fields(Coefficients))
 MAPS = ("colours", "weight", "scale", "target")
@@ -69,7 +68,7 @@ class DetailBatch:
         return len(self.numbers)
 
 
-class PackedFaces(Dataset):
+class PackedFaces(PackedRows):
     """The faces of packed shards, one after another; arrays are mapped, not loaded.
 
     Args:
@@ -86,7 +85,8 @@ class PackedFaces(Dataset):
         names: frozenset[str] | None = None,
         without: frozenset[str] = frozenset(),
     ) -> None:
-        self.shards = [open_packed(Path(folder), "pack_detail", ARRAYS, (WINDOW,)) for folder in folders]
+        shards = [open_packed(Path(folder), "pack_detail", ARRAYS, (WINDOW,)) for folder in folders]
+        super().__init__(shards, names, without)
         kinds = {(*shard[WINDOW].tolist(), shard["identity"].shape[1]) for shard in self.shards}
         if len(kinds) > 1:
             raise FormatError(
@@ -95,15 +95,6 @@ class PackedFaces(Dataset):
                 "; ".join(map(str, sorted(kinds))),
                 "pack them again (pack_detail) with one model and one size",
             )
-        places = []
-        for number, shard in enumerate(self.shards):
-            rows = np.arange(len(shard["photo"]))
-            if names is not None:
-                rows = rows[np.isin(shard["photo"], sorted(names))]
-            if without:
-                rows = rows[~np.isin(shard["photo"][rows], sorted(without))]
-            places.append(np.stack((np.full(len(rows), number), rows), axis=1))
-        self.places = np.concatenate(places) if places else np.zeros((0, 2), dtype=np.int64)
 
     @property
     def window(self) -> tuple[int, ...]:
@@ -115,22 +106,13 @@ class PackedFaces(Dataset):
         """Identity coefficients of the morphable model; 0 without shards."""
         return int(self.shards[0]["identity"].shape[1]) if self.shards else 0
 
-    def __len__(self) -> int:
-        return len(self.places)
-
     def __getitem__(self, number: int) -> dict[str, NDArray]:
-        shard, row = self.places[number]
-        found = {name: self.shards[shard][name][row] for name in ARRAYS if name != "photo"}
+        found = self.row(number, [name for name in ARRAYS if name != "photo"])
         return {**found, "numbers": np.array(number, dtype=np.int64)}
-
-    def photo(self, number: int) -> str:
-        """Name of a photo."""
-        shard, row = self.places[number]
-        return str(self.shards[shard]["photo"][row])
 
     def labelled(self) -> NDArray[np.bool_]:
         """(N,) whose displacement is known."""
-        return np.array([bool(self.shards[shard]["labelled"][row]) for shard, row in self.places], dtype=bool)
+        return np.array(self.column("labelled"), dtype=bool)
 
 
 def collate(samples: list[dict[str, NDArray]]) -> dict[str, Tensor]:
