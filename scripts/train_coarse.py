@@ -5,12 +5,13 @@ output: weights, metrics, faces, summary
 params: settings, model_name, folder (of checkpoints and logs; it stays when the rule is interrupted), device
 """
 
-from facemill.coarse.training.train import TrainingFiles, TrainingOutputs, train_coarse
+from facemill.coarse.training.train import train_coarse
 from facemill.coarse.training_settings import TrainSettings
 from facemill.evaluation.shape_protocol import protocol_distances
 from facemill.models.files import load_model
 from facemill.runtime.devices import choose_device, use_threads
 from facemill.runtime.logs import log_to
+from facemill.training.files import TrainingFiles, TrainingOutputs
 from facemill.training.held_out import held_out_photos
 
 log_to(snakemake.log[0])

@@ -5,11 +5,12 @@ output: weights, metrics, faces, summary
 params: settings, model_name, folder (of checkpoints and logs; it stays when the rule is interrupted), device
 """
 
-from facemill.detail.training.train import TrainingFiles, TrainingOutputs, train_detail
+from facemill.detail.training.train import train_detail
 from facemill.detail.training_settings import TrainDetailSettings
 from facemill.models.files import load_model
 from facemill.runtime.devices import choose_device, use_threads
 from facemill.runtime.logs import log_to
+from facemill.training.files import TrainingFiles, TrainingOutputs
 from facemill.training.held_out import held_out_photos
 
 log_to(snakemake.log[0])

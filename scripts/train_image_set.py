@@ -7,11 +7,11 @@ params: settings, model_name, folder (of checkpoints and logs; it stays when the
 
 from facemill.coarse.image_set_settings import ImageSetSettings
 from facemill.coarse.training.image_sets import train_image_set
-from facemill.coarse.training.train import TrainingFiles, TrainingOutputs
 from facemill.evaluation.shape_protocol import protocol_distances
 from facemill.models.files import load_model
 from facemill.runtime.devices import choose_device, use_threads
 from facemill.runtime.logs import log_to
+from facemill.training.files import TrainingFiles, TrainingOutputs
 from facemill.training.held_out import held_out_photos
 
 log_to(snakemake.log[0])

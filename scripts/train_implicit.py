@@ -10,9 +10,10 @@ params: names, held_names, settings, folder (of checkpoints and logs; it stays w
 from facemill.models.files import load_model
 from facemill.multiview.capture_files import list_captures
 from facemill.multiview.implicit.settings import TrainImplicitSettings
-from facemill.multiview.implicit.training.train import TrainingOutputs, train_implicit
+from facemill.multiview.implicit.training.train import train_implicit
 from facemill.runtime.devices import choose_device, use_threads
 from facemill.runtime.logs import log_to
+from facemill.training.files import TrainingOutputs
 
 log_to(snakemake.log[0])
 use_threads(snakemake.threads)

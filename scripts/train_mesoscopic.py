@@ -11,9 +11,10 @@ params: names, held_names, scans, held_scans (mesh file of each capture, or empt
 from facemill.models.files import load_model
 from facemill.multiview.mesoscopic.examples import list_sources
 from facemill.multiview.mesoscopic.settings import TrainMesoscopicSettings
-from facemill.multiview.mesoscopic.train import MesoscopicOutputs, train_mesoscopic
+from facemill.multiview.mesoscopic.train import train_mesoscopic
 from facemill.runtime.devices import choose_device, use_threads
 from facemill.runtime.logs import log_to
+from facemill.training.files import TrainingOutputs
 
 log_to(snakemake.log[0])
 use_threads(snakemake.threads)
@@ -46,7 +47,7 @@ train_mesoscopic(
     load_model(snakemake.input.model),
     settings,
     snakemake.params.folder,
-    MesoscopicOutputs(
+    TrainingOutputs(
         weights=snakemake.output.weights,
         metrics=snakemake.output.metrics,
         faces=snakemake.output.faces,

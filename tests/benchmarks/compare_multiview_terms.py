@@ -24,7 +24,7 @@ from facemill.coarse.networks.files import load_network
 from facemill.coarse.training.batches import PackedShards
 from facemill.coarse.training.labels import label_maker
 from facemill.coarse.training.objective import TrainingObjective
-from facemill.coarse.training.train import TrainingFiles, TrainingOutputs, export_weights, train_coarse
+from facemill.coarse.training.train import export_weights, train_coarse
 from facemill.coarse.training.validation import batches_of, predict_numbers
 from facemill.coarse.training_settings import (
     AugmentationSettings,
@@ -39,6 +39,7 @@ from facemill.geometry.rotation import matrix_from_euler_deep3d
 from facemill.models.head import load_head
 from facemill.models.morphable import MorphableModel
 from facemill.runtime.devices import choose_device, use_threads
+from facemill.training.files import TrainingFiles, TrainingOutputs
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "results" / "multiview_arms"

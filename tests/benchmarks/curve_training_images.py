@@ -14,11 +14,12 @@ import pandas as pd
 import yaml
 
 from facemill.coarse.training.batches import PackedShards
-from facemill.coarse.training.train import TrainingFiles, TrainingOutputs, train_coarse
+from facemill.coarse.training.train import train_coarse
 from facemill.coarse.training_settings import TrainSettings
 from facemill.configuration import check_configuration
 from facemill.models.head import load_head
 from facemill.runtime.devices import choose_device, use_threads
+from facemill.training.files import TrainingFiles, TrainingOutputs
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKED = ROOT / "results" / "pretrain" / "coarse"

@@ -14,9 +14,10 @@ from facemill.coarse.networks.files import load_network, save_network
 from facemill.coarse.training import objective as objective_module
 from facemill.coarse.training.batches import PackedShards, batch_from, collate
 from facemill.coarse.training.labels import label_maker
-from facemill.coarse.training.train import TrainingFiles, train_coarse
+from facemill.coarse.training.train import train_coarse
 from facemill.coarse.training_settings import AugmentationSettings, HybridWeights
 from facemill.faces.decode import FaceDecoder
+from facemill.training.files import TrainingFiles
 from facemill.training.run import TrainingError
 from unit.coarse.test_training_run import CPU, NETWORK, QUICK, results, toy_spec
 from unit.coarse.training_toys import packed_shard, with_blendshapes

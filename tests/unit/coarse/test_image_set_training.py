@@ -23,9 +23,9 @@ from facemill.coarse.networks.confidence_network import (
 from facemill.coarse.networks.files import load_network, save_network
 from facemill.coarse.training.batches import PackedShards
 from facemill.coarse.training.image_sets import SetOrder, in_sets, members_of, train_image_set
-from facemill.coarse.training.train import TrainingFiles, TrainingOutputs
 from facemill.runtime.digests import file_digest
 from facemill.runtime.errors import ConfigurationError, FormatError
+from facemill.training.files import TrainingFiles, TrainingOutputs
 from unit.coarse.training_toys import packed_shard, with_blendshapes
 
 CPU = torch.device("cpu")

@@ -10,12 +10,13 @@ from facemill.coarse.networks.files import load_network, save_network
 from facemill.coarse.settings import CoarseSettings
 from facemill.coarse.training.batches import PackedShards, batch_from, collate
 from facemill.coarse.training.objective import TrainingObjective
-from facemill.coarse.training.train import TrainingFiles, train_coarse
+from facemill.coarse.training.train import train_coarse
 from facemill.coarse.training_settings import HybridWeights
 from facemill.formats.checkpoints import read_weights, write_weights
 from facemill.geometry.camera import deep3d_crop_camera, project
 from facemill.geometry.rotation import matrix_from_euler_deep3d
 from facemill.runtime.errors import ConfigurationError
+from facemill.training.files import TrainingFiles
 from unit.coarse.test_training_run import CPU, NETWORK, QUICK, results
 from unit.coarse.training_toys import packed_shard, with_blendshapes
 

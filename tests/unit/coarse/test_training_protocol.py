@@ -7,10 +7,11 @@ import torch
 from facemill.coarse.networks.coarse_network import spec_for
 from facemill.coarse.training.batches import PackedShards
 from facemill.coarse.training.protocol import ProtocolValidation
-from facemill.coarse.training.train import TrainingFiles, TrainingOutputs, train_coarse
+from facemill.coarse.training.train import train_coarse
 from facemill.coarse.training_settings import NetworkSettings, TrainSettings
 from facemill.geometry.closest_point import closest_points
 from facemill.runtime.errors import PhotoError
+from facemill.training.files import TrainingFiles, TrainingOutputs
 from unit.coarse.training_toys import packed_shard, with_blendshapes
 
 NETWORK = NetworkSettings(backbone="resnet18", width=8, reduction=4)

@@ -25,7 +25,7 @@ from facemill.coarse.networks.identity_network import load_identity
 from facemill.coarse.training.batches import PackedShards, batch_from, collate
 from facemill.coarse.training.labels import label_maker
 from facemill.coarse.training.objective import TrainingObjective, network_input
-from facemill.coarse.training.train import TrainingFiles, train_coarse
+from facemill.coarse.training.train import train_coarse
 from facemill.coarse.training_settings import (
     AugmentationSettings,
     HybridWeights,
@@ -38,6 +38,7 @@ from facemill.runtime.locks import FolderInUseError, lock_folder
 from facemill.runtime.storage import StorageError
 from facemill.training import checkpoints
 from facemill.training import run as run_module
+from facemill.training.files import TrainingFiles
 from facemill.training.held_out import held_out_photos
 from facemill.training.run import TrainingError
 from unit.coarse.training_toys import (

@@ -17,7 +17,7 @@ from facemill.coarse.training.augmentation import alike_between_views, draw_augm
 from facemill.coarse.training.batches import PackedShards, View, batch_from, collate
 from facemill.coarse.training.objective import TrainingObjective
 from facemill.coarse.training.packing import pack_training, read_tuples, save_packed
-from facemill.coarse.training.train import TrainingFiles, train_coarse
+from facemill.coarse.training.train import train_coarse
 from facemill.coarse.training.tuples import TupleOrder, tuples_of_sittings, tuples_of_table
 from facemill.coarse.training_settings import (
     AugmentationSettings,
@@ -31,6 +31,7 @@ from facemill.models.files import save_model
 from facemill.runtime.errors import ConfigurationError, FormatError
 from facemill.runtime.tables import write_table
 from facemill.training import run as run_module
+from facemill.training.files import TrainingFiles
 from unit.coarse.test_training_run import (
     CPU,
     QUICK,

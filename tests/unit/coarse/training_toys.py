@@ -11,13 +11,13 @@ from facemill.coarse.expression_space import whole_expression_space
 from facemill.coarse.networks.coarse_network import spec_for
 from facemill.coarse.training.labels import WHOLLY, label_maker
 from facemill.coarse.training.packing import save_packed
-from facemill.coarse.training.train import TrainingOutputs
 from facemill.coarse.training_settings import NetworkSettings, TrainSettings
 from facemill.faces.decode import FaceDecoder
 from facemill.geometry.camera import deep3d_crop_camera, project_camera_points
 from facemill.models.coefficients import Coefficients
 from facemill.models.morphable import LinearModel
 from facemill.rendering.rasterize import interpolate, rasterize
+from facemill.training.files import TrainingOutputs
 
 NETWORK = NetworkSettings(backbone="resnet18", width=8, reduction=4)
 QUICK = TrainSettings(
@@ -116,7 +116,8 @@ def training_script(folder: Path) -> Path:
     script.write_text(
         "import sys\n"
         "import torch\n"
-        "from facemill.coarse.training.train import TrainingFiles, TrainingOutputs, train_coarse\n"
+        "from facemill.coarse.training.train import train_coarse\n"
+        "from facemill.training.files import TrainingFiles, TrainingOutputs\n"
         "from facemill.coarse.training_settings import TrainSettings\n"
         "from facemill.models.files import load_model\n"
         "torch.set_num_threads(1)\n"

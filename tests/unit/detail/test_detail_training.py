@@ -17,19 +17,14 @@ from facemill.detail.networks.files import load_network, save_network
 from facemill.detail.training.augmentation import draw_augmentation
 from facemill.detail.training.batches import PackedFaces, batch_from, collate
 from facemill.detail.training.objective import DetailObjective
-from facemill.detail.training.train import (
-    TrainingFiles,
-    TrainingOutputs,
-    new_network,
-    train_detail,
-    usual_scale,
-)
+from facemill.detail.training.train import new_network, train_detail, usual_scale
 from facemill.detail.training.validation import calibrate, degrees_between, spread, validate
 from facemill.detail.training_settings import DetailAugmentationSettings, TrainDetailSettings
 from facemill.formats.checkpoints import read_pickled
 from facemill.models.files import save_model
 from facemill.runtime.errors import ConfigurationError, FormatError
 from facemill.training import run as run_module
+from facemill.training.files import TrainingFiles, TrainingOutputs
 from facemill.training.run import TrainingError
 from unit.detail.detail_toys import write_toy_shard
 
@@ -211,9 +206,10 @@ PROGRAM = """
 import sys
 from pathlib import Path
 import torch
-from facemill.detail.training.train import TrainingFiles, TrainingOutputs, train_detail
+from facemill.detail.training.train import train_detail
 from facemill.detail.training_settings import TrainDetailSettings
 from facemill.models.files import load_model
+from facemill.training.files import TrainingFiles, TrainingOutputs
 
 torch.set_num_threads(1)
 if __name__ == "__main__":

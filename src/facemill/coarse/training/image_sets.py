@@ -26,17 +26,13 @@ from facemill.coarse.training.labels import label_maker
 from facemill.coarse.training.objective import TrainingObjective
 from facemill.coarse.training.protocol import Protocol, ProtocolValidation
 from facemill.coarse.training.task import CoarseTask, TrainingSets
-from facemill.coarse.training.train import (
-    TrainingFiles,
-    TrainingOutputs,
-    needs_identity,
-    open_sets,
-)
+from facemill.coarse.training.train import needs_identity, open_sets
 from facemill.formats.checkpoints import read_pickled
 from facemill.models.morphable import MorphableModel
 from facemill.runtime.digests import file_digest
 from facemill.runtime.errors import ConfigurationError
 from facemill.runtime.files import atomic_path, write_bytes, write_json
+from facemill.training.files import TrainingFiles, TrainingOutputs
 from facemill.training.journal import METRICS
 from facemill.training.order import EpochOrder
 from facemill.training.run import TrainingRun, make_fabric

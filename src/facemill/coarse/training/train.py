@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -24,43 +23,13 @@ from facemill.geometry.camera import DEEP3D_DISTANCE
 from facemill.models.morphable import LinearModel, MorphableModel
 from facemill.runtime.errors import ConfigurationError
 from facemill.runtime.files import atomic_path, write_bytes, write_json
+from facemill.training.files import TrainingFiles, TrainingOutputs
 from facemill.training.journal import METRICS
 from facemill.training.run import TrainingRun, make_fabric
 
 LEAST_IMAGES = 2  # a batch norm needs more than one
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class TrainingFiles:
-    """Where the images of a training lie.
-
-    Attributes:
-        train, validation: folders of packed shards; one may be in both.
-        held_out: names of photos that are not trained on; of shards in both, only these are validated on.
-    """
-
-    train: Sequence[str]
-    validation: Sequence[str]
-    held_out: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True)
-class TrainingOutputs:
-    """Files that a finished training leaves.
-
-    Attributes:
-        weights: the best weights, float16 safetensors with the network's description.
-        metrics: CSV, the rows of the journal.
-        faces: PNG, some validation faces drawn with the last weights.
-        summary: JSON, how long the training was, on how many images, and how good its best weights are.
-    """
-
-    weights: str | Path
-    metrics: str | Path
-    faces: str | Path
-    summary: str | Path
 
 
 def train_coarse(

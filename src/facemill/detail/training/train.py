@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +32,7 @@ from facemill.formats.checkpoints import read_pickled
 from facemill.models.morphable import MorphableModel
 from facemill.runtime.errors import ConfigurationError
 from facemill.runtime.files import atomic_path, write_bytes, write_json
+from facemill.training.files import TrainingFiles, TrainingOutputs
 from facemill.training.journal import METRICS
 from facemill.training.run import TrainingRun, make_fabric
 
@@ -42,37 +41,6 @@ PRIOR_FACES = 128  # whose displacement says what is usual
 LEAST_SCALE = 0.01  # mm
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class TrainingFiles:
-    """Where the faces of a training lie.
-
-    Attributes:
-        train, validation: folders of packed shards; one may be in both.
-        held_out: names of photos that are not trained on; of shards in both, only these are validated on.
-    """
-
-    train: Sequence[str]
-    validation: Sequence[str]
-    held_out: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True)
-class TrainingOutputs:
-    """Files that a finished training leaves.
-
-    Attributes:
-        weights: the best weights, float16 safetensors with the network's description.
-        metrics: CSV, the rows of the journal.
-        faces: PNG, some validation faces with the last weights.
-        summary: JSON, how long the training was, on how many faces, and how good its best weights are.
-    """
-
-    weights: str | Path
-    metrics: str | Path
-    faces: str | Path
-    summary: str | Path
 
 
 def train_detail(

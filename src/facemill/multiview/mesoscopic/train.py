@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +35,7 @@ from facemill.multiview.mesoscopic.trainee import MesoscopicTrainee, make_discri
 from facemill.multiview.mesoscopic.validation import calibrate, draw_captures
 from facemill.runtime.errors import ConfigurationError
 from facemill.runtime.files import atomic_path, write_bytes, write_json
+from facemill.training.files import TrainingOutputs
 from facemill.training.journal import METRICS
 from facemill.training.run import TrainingRun, make_fabric
 
@@ -44,30 +45,13 @@ LEAST_PRIOR = 0.005  # mm
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class MesoscopicOutputs:
-    """Files that a finished training leaves.
-
-    Attributes:
-        weights: the best weights, float16 safetensors with the network's description.
-        metrics: CSV, the rows of the journal.
-        faces: PNG, held captures with the best weights: texture, surface before, after, and in truth.
-        summary: JSON, how long the training was, on how many captures, and how good its best weights are.
-    """
-
-    weights: str | Path
-    metrics: str | Path
-    faces: str | Path
-    summary: str | Path
-
-
 def train_mesoscopic(
     sources: Sequence[CaptureSource],
     held_sources: Sequence[CaptureSource],
     model: MorphableModel,
     settings: TrainMesoscopicSettings,
     folder: str | Path,
-    outputs: MesoscopicOutputs,
+    outputs: TrainingOutputs,
     device: torch.device,
 ) -> None:
     """Train a network, or go on with the training whose checkpoints are in `folder`.
@@ -117,7 +101,7 @@ def train_mesoscopic(
 
 
 def write_outputs(
-    outputs: MesoscopicOutputs, run: TrainingRun, best: Path, spec: MesoscopicSpec, task: MesoscopicTask
+    outputs: TrainingOutputs, run: TrainingRun, best: Path, spec: MesoscopicSpec, task: MesoscopicTask
 ) -> None:
     """Write what a finished training leaves; a run that was killed and went on leaves the same."""
     content = read_pickled(best)

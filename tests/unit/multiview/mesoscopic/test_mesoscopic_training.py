@@ -32,10 +32,11 @@ from facemill.multiview.mesoscopic.settings import (
 )
 from facemill.multiview.mesoscopic.spec import MesoscopicSpec, channels
 from facemill.multiview.mesoscopic.texture_inputs import fine_relief
-from facemill.multiview.mesoscopic.train import MesoscopicOutputs, train_mesoscopic
+from facemill.multiview.mesoscopic.train import train_mesoscopic
 from facemill.multiview.mesoscopic.trainee import MesoscopicTrainee, make_discriminator
 from facemill.multiview.mesoscopic.zones import texel_sides
 from facemill.runtime.errors import ConfigurationError
+from facemill.training.files import TrainingOutputs
 from facemill.training.run import TrainingError
 from unit.multiview.mesoscopic.mesoscopic_toys import lose_surface, make_source
 
@@ -75,8 +76,8 @@ def other(tmp_path_factory):
     return make_source(tmp_path_factory.mktemp("other"), seed=1)
 
 
-def outputs_in(folder) -> MesoscopicOutputs:
-    return MesoscopicOutputs(
+def outputs_in(folder) -> TrainingOutputs:
+    return TrainingOutputs(
         folder / "network.safetensors",
         folder / "metrics.csv",
         folder / "faces.png",
@@ -324,7 +325,7 @@ def test_the_script_trains(toy, other, tmp_path):
         output=SimpleNamespace(
             **{
                 name: str(getattr(outputs_in(tmp_path), name))
-                for name in MesoscopicOutputs.__dataclass_fields__
+                for name in TrainingOutputs.__dataclass_fields__
             }
         ),
         params=SimpleNamespace(

@@ -20,7 +20,6 @@ from facemill.multiview.regularization.training.objective import regularizer_los
 from facemill.multiview.regularization.training.patches import FacePatches, collate_patches
 from facemill.multiview.regularization.training.train import (
     MatchedCaptures,
-    TrainingOutputs,
     open_faces,
     spec_of,
     train_regularizer,
@@ -28,6 +27,7 @@ from facemill.multiview.regularization.training.train import (
 from facemill.multiview.regularization.training.validation import errors_of, score
 from facemill.runtime.errors import ConfigurationError
 from facemill.training import run as run_module
+from facemill.training.files import TrainingOutputs
 from facemill.training.run import TrainingError
 from unit.multiview.map_toys import make_capture
 from unit.multiview.regularization.sheet_toys import scored, sheet

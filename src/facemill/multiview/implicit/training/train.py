@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -23,27 +22,11 @@ from facemill.multiview.implicit.training.task import ImplicitTask
 from facemill.multiview.implicit.training.validation import draw_bands
 from facemill.runtime.errors import ConfigurationError
 from facemill.runtime.files import atomic_path, write_bytes, write_json
+from facemill.training.files import TrainingOutputs
 from facemill.training.journal import METRICS
 from facemill.training.run import TrainingRun, make_fabric
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class TrainingOutputs:
-    """Files that a finished training leaves.
-
-    Attributes:
-        weights: the best weights, float16 safetensors with the network's description.
-        metrics: CSV, the rows of the journal.
-        faces: PNG, scores along the bands of some texels that were not trained on.
-        summary: JSON, how long the training was, on how many captures, and how good its best weights are.
-    """
-
-    weights: str | Path
-    metrics: str | Path
-    faces: str | Path
-    summary: str | Path
 
 
 def train_implicit(

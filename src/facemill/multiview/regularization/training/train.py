@@ -29,6 +29,7 @@ from facemill.multiview.regularization.training.task import RegularizerTask
 from facemill.multiview.texel_grid import TexelGrid
 from facemill.runtime.errors import ConfigurationError
 from facemill.runtime.files import atomic_path, load_arrays, save_arrays, write_bytes, write_json
+from facemill.training.files import TrainingOutputs
 from facemill.training.journal import METRICS
 from facemill.training.run import TrainingRun, make_fabric
 
@@ -42,20 +43,6 @@ class MatchedCaptures:
     captures: Sequence[CaptureFiles]
     classical: Sequence[str | Path]
     implicit: Sequence[str | Path]
-
-
-@dataclass(frozen=True)
-class TrainingOutputs:
-    """Files that a finished training leaves.
-
-    weights: the best ones, float16 safetensors. metrics: CSV, the rows of the journal. faces: PNG, captures
-    to validate on with the last weights. summary: JSON.
-    """
-
-    weights: str | Path
-    metrics: str | Path
-    faces: str | Path
-    summary: str | Path
 
 
 def train_regularizer(
