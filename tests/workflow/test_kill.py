@@ -6,11 +6,12 @@ import shutil
 import signal
 import subprocess
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from random import Random
 
 import pandas as pd
+import psutil
 import pytest
 
 from workflow.comparison import check_equal
@@ -31,17 +32,24 @@ def seconds_of(folder: Path, rule: str) -> float:
     return min(float(pd.read_csv(file, sep="\t")["s"].iloc[0]) for file in files)
 
 
-def kill_in(folder: Path, scene: Scene, rule: str, delay: float) -> bool:
-    """Start what is missing up to `rule` and kill it `delay` seconds after its start; whether it was hit."""
+def kill_in(folder: Path, scene: Scene, rule: str, delay: float) -> float | None:
+    """Start what is missing up to `rule` and kill it `delay` seconds after its start.
+
+    Returns:
+        None where it was hit; else how many seconds it was seen running.
+    """
     call = snakemake_call(folder, scene.configuration, *scene.goals, "--until", rule)
     with (folder / "killed.log").open("w") as log:
         running = subprocess.Popen(**call, stdout=log)
     victim = wait_for_script(running, rule)
     assert victim is not None, f"{rule} was not seen running:\n{(folder / 'killed.log').read_text()}"
-    time.sleep(delay)
+    began = time.monotonic()
+    with suppress(psutil.TimeoutExpired):
+        victim.wait(delay)
+    ran = time.monotonic() - began
     if victim.is_running():
         victim.send_signal(signal.SIGKILL)
-    return running.wait(timeout=TIMEOUT) != 0
+    return None if running.wait(timeout=TIMEOUT) != 0 else ran
 
 
 def kill_in_the_middle(folder: Path, scene: Scene, rule: str, delay: float) -> None:
@@ -49,12 +57,13 @@ def kill_in_the_middle(folder: Path, scene: Scene, rule: str, delay: float) -> N
     before = folder.with_name("before")
     shutil.copytree(folder, before, symlinks=True)
     for _ in range(ATTEMPTS):
-        if kill_in(folder, scene, rule, delay):
+        ran = kill_in(folder, scene, rule, delay)
+        if ran is None:
             shutil.rmtree(before)
             return
         shutil.rmtree(folder)
         shutil.copytree(before, folder, symlinks=True)
-        delay *= 0.6
+        delay = 0.6 * min(delay, ran)
     pytest.fail(f"{rule} always ended before it could be killed")
 
 
