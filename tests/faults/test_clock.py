@@ -15,6 +15,9 @@ from workflow.undisturbed import TIMEOUT, copy_of_given, finish, results_of
 
 pytestmark = pytest.mark.faults
 YEAR = 365 * 86400.0
+#: libfaketime 0.9.10 asks the kernel for sleeps of impossible length in 7 of 80 starts of Snakemake; that is
+#: no fault of the run, which is called again.
+WRONG_SLEEP, ATTEMPTS = "OSError: [Errno 22] Invalid argument", 6
 
 
 def shift_times(results, seconds: float) -> None:
@@ -58,7 +61,10 @@ def test_a_run_whose_clock_was_ahead_goes_on_when_it_is_set_right(tmp_path, undi
         call = snakemake_call(folder, scene.configuration, MADE["detect_faces"].goal)
         call["args"] = [faketime, "-f", "+400d", *call["args"]]
         call["env"]["FAKETIME_DONT_FAKE_MONOTONIC"] = "1"  # waiting threads would never wake
-        ahead = subprocess.run(**call, stdout=subprocess.PIPE, timeout=TIMEOUT, check=False)
+        for _ in range(ATTEMPTS):
+            ahead = subprocess.run(**call, stdout=subprocess.PIPE, timeout=TIMEOUT, check=False)
+            if ahead.returncode == 0 or WRONG_SLEEP not in ahead.stdout:
+                break
         assert ahead.returncode == 0, ahead.stdout
         finish(folder, scene, goal)
         again = run_snakemake(folder, scene.configuration, goal, "--dry-run", timeout=TIMEOUT)
