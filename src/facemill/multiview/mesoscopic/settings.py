@@ -101,8 +101,11 @@ class TrainMesoscopicSettings(ShortTrainerSettings):
     )
     batch: int = Field(4, ge=1, description="patches per step over all processes")
     epochs: float = Field(16.0, gt=0, description="passes over the patches")
-    learning_rate: float = Field(1e-3, gt=0, description="of Adam, at the start (pix2pixHD: 2e-4)")
-    clip_gradient: float = Field(10.0, gt=0, description="largest norm of all gradients together")
+    learning_rate: float = Field(7e-4, gt=0, description="of Adam, at the start (pix2pixHD: 2e-4)")
+    warmup_steps: int = Field(100, ge=0, description="steps over which the rate rises from 0")
+    clip_gradient: float = Field(
+        1.0, gt=0, description="largest norm of all gradients together (at 10 and twice the rate it diverged)"
+    )
     validation_images: int = Field(4, ge=1, description="captures per validation")
     validation_interval: int = Field(250, ge=1, description="steps between validations")
     pictures: int = Field(2, ge=0, le=16, description="captures drawn at each validation")
