@@ -87,5 +87,5 @@ class MesoscopicSpec:
             base_width=int(header["base_width"]),
             halvings=int(header["halvings"]),
             blocks=int(header["blocks"]),
-            pixel=float(header.get("pixel", "0")),
+            pixel=float(header["pixel"]),
         )

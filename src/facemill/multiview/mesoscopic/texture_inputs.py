@@ -26,9 +26,7 @@ CONTRAST_BLUR = 2.5  # mm, standard deviation of the mean that colours are compa
 BUMP_BLUR = 4.0  # mm, of the mean that the surface is compared with
 NORMAL_BLUR = 1.0  # mm, of the normals that the network reads
 RELIEF_BLUR = 4.0  # mm, of the mean that relief is compared with: what is coarser is left to regularisation
-MOST_MATCH = (
-    0.3  # mm: how far a match may lie from the regularised surface to tell more than that it is wrong
-)
+MOST_MATCH = 0.3  # mm from the regularised surface: a match that is farther off is wrong, however far it is
 MOST_CONTRAST = 0.5
 DARKEST = 0.02
 
