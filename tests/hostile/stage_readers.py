@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from facemill.coarse.training.batches import _open_array as open_packed
 from facemill.evaluation.detail_files import Predictions
 from facemill.evaluation.published import _own_rows as own_rows
 from facemill.formats.base_meshes import BaseMesh
@@ -30,6 +29,7 @@ from facemill.report.training_inputs import _summary as read_summary
 from facemill.runtime.files import save_arrays
 from facemill.training.held_out import held_out_photos
 from facemill.training.journal import read_rows
+from facemill.training.packed_arrays import open_packed
 from hostile.inputs import file_of, json_of, noise, picture_of, text_of
 from hostile.reader import Reader
 
@@ -93,7 +93,7 @@ STAGE_READERS: list[Reader] = [
         "packed array (npy)",
         "npy",
         file_of("a.npy", lambda p: np.save(p, np.ones((4, 3)))),
-        lambda p: open_packed(p).shape,
+        lambda p: open_packed(p.parent, "pack_training", [p.stem])[p.stem].shape,
     ),
     Reader(
         "FaceScape displacement (png)",
