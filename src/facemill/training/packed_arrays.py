@@ -23,7 +23,7 @@ def open_packed(
         rows: names of the arrays that have a row per image; others: of those that do not.
         optional: which of them may be absent (from shards of older versions).
     Raises:
-        FormatError: an array is missing or damaged, or those of `rows` differ in length.
+        FormatError: an array is missing or damaged, or those of `rows` differ in length or have none.
     """
     remedy = f"delete the folder and run {rule} again"
     paths = {name: folder / f"{name}.npy" for name in (*rows, *others)}
@@ -32,12 +32,14 @@ def open_packed(
         for name, path in paths.items()
         if name not in optional or path.is_file()
     }
-    lengths = {name: len(arrays[name]) for name in rows if name in arrays}
-    if len(set(lengths.values())) > 1:
+    lengths = {name: arrays[name].shape[:1] for name in rows if name in arrays}
+    if len(set(lengths.values())) > 1 or () in lengths.values():
         raise FormatError(
             f"{folder}: arrays of different length",
             "one row per image in each",
-            ", ".join(f"{name} {length}" for name, length in lengths.items()),
+            ", ".join(
+                f"{name} {length[0] if length else 'a single value'}" for name, length in lengths.items()
+            ),
             remedy,
         )
     return arrays

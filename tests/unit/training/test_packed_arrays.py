@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from facemill.runtime.errors import FormatError
-from facemill.training.packed_arrays import open_packed
+from facemill.training.packed_arrays import PackedRows, open_packed
 
 
 @pytest.fixture
@@ -31,6 +31,20 @@ def test_missing_and_unlike_arrays_are_named_with_the_rule_that_makes_them(folde
     np.save(folder / "person.npy", np.array(["a"]))
     with pytest.raises(FormatError, match=r"(?s)different length.*person 1.*pack_toys again"):
         open_toy(folder)
+    np.save(folder / "person.npy", np.array("a"))
+    with pytest.raises(FormatError, match=r"(?s)different length.*person a single value"):
+        open_toy(folder)
     (folder / "crops.npy").unlink()
     with pytest.raises(FormatError, match=r"crops\.npy"):
         open_toy(folder)
+
+
+def test_rows_of_several_shards_are_chosen_by_name(folder):
+    other = {"photo": np.array(["cid", "ann"]), "crops": np.arange(8, 16).reshape(2, 2, 2)}
+    shards = [open_toy(folder), other]
+    every = PackedRows(shards, None, frozenset())
+    assert [every.photo(number) for number in range(len(every))] == ["ann", "bob", "cid", "ann"]
+    assert every.row(3, ("crops",))["crops"][1, 1] == 15 and every.column("photo")[2] == "cid"
+    some = PackedRows(shards, frozenset({"ann", "cid"}), frozenset({"cid"}))
+    assert some.places.tolist() == [[0, 0], [1, 1]]
+    assert len(PackedRows([], None, frozenset())) == 0
