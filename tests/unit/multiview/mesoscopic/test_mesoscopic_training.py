@@ -159,6 +159,11 @@ def test_augmentation_keeps_the_sum_of_surface_and_relief():
     bump = channels("bump").start
     assert torch.allclose(found[:, bump] + found[:, RELIEF], maps[:, bump] + maps[:, RELIEF], atol=1e-5)
     assert (found[:, bump] - maps[:, bump]).std() > 0.001
+    match, sure = (channels(name).start for name in ("match", "match_confidence"))
+    assert torch.allclose(found[:, bump] + found[:, match], maps[:, bump] + maps[:, match], atol=1e-5)
+    unmatched = maps.clone()
+    unmatched[:, sure] = 0  # nothing was matched: no match to move
+    assert torch.equal(augmented(unmatched, [3, 4], settings)[:, match], maps[:, match])
     assert torch.equal(augmented(maps, [3, 4], settings), found)
     assert torch.equal(augmented(maps, [3, 4], PLAIN), maps)
     worse = augmented(maps, [3, 4], PLAIN.model_copy(update={"degraded": 1.0}))
