@@ -37,6 +37,8 @@ rule detect_faces:
         f"{RESULTS}/logs/detect_faces/{{set}}/{{shard}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/detect_faces/{{set}}/{{shard}}.tsv"
+    # Most of a shard's work: when all of it is begun early, no worker waits at the end for another's.
+    priority: 1
     conda:
         "../../envs/detect_faces.yaml"
     threads: 1
