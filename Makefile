@@ -45,7 +45,7 @@ test-browser: setup  ## open the report in headless Chromium
 
 test-slurm: setup  ## run the workflow on a Slurm cluster of its own (root; installs Debian's packages)
 	@workflow/tools/install_system_libraries.sh munge slurmctld slurmd slurm-client
-	FACEMILL_REQUIRE_SLURM=1 timeout --kill-after=10 600 $(BIN)/pytest -m slurm tests/slurm
+	FACEMILL_REQUIRE_SLURM=1 timeout --kill-after=60 600 $(BIN)/pytest -m slurm tests/slurm
 
 test-faults: setup  ## kill, fill, forbid, damage, turn the clock, stop: what runs survive (root; an hour)
 	@workflow/tools/install_system_libraries.sh faketime

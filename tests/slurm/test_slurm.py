@@ -1,6 +1,7 @@
 """The profile on a real Slurm: the bytes of a run at home, also when a job and then the node are killed."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -33,6 +34,10 @@ COMPARED = ("*.parquet", "*.npz", "*.csv", "*.png")
 PATIENCE = 420.0
 
 
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[SlurmCluster]:
     missing = missing_programs()
@@ -41,6 +46,7 @@ def cluster() -> Iterator[SlurmCluster]:
         if os.environ.get("FACEMILL_REQUIRE_SLURM"):
             pytest.fail(reason)
         pytest.skip(reason)
+    signal.signal(signal.SIGTERM, interrupt)  # make's time limit: pytest itself would leave the daemons
     with tempfile.TemporaryDirectory(prefix="slurm-") as folder:
         Path(folder).chmod(0o755)
         with SlurmCluster(Path(folder)) as started:
@@ -85,14 +91,21 @@ def start_on_slurm(folder: Path, *targets: str) -> subprocess.Popen[str]:
     )
 
 
+def stop(call: subprocess.Popen[str]) -> None:
+    """Let it not outlive the test."""
+    if call.poll() is None:
+        call.kill()
+        call.wait()
+
+
 def finish(call: subprocess.Popen[str], folder: Path) -> str:
     """Wait for the end; what was printed."""
     try:
         code = call.wait(PATIENCE)
     except subprocess.TimeoutExpired:
-        call.kill()
-        call.wait()
         code = -1
+    finally:
+        stop(call)
     printed = (folder / "output.txt").read_text()
     assert code == 0, printed[-6000:]
     return printed
@@ -138,7 +151,6 @@ def test_photos_survive_a_killed_job_and_a_dead_node(cluster, at_home, tmp_path)
         cluster.start_node()
         finish(call, tmp_path)
     finally:
-        if call.poll() is None:
-            call.kill()
+        stop(call)
     expected = {name: content for name, content in at_home.items() if not name.startswith("multiview/")}
     assert results_of(tmp_path, "photos", "coarse") == expected
