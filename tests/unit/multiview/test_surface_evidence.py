@@ -111,13 +111,14 @@ def test_hidden_vertices_are_seen_by_nobody(scene):
 
 
 class TestOutlines:
-    def search(self, scene, vertices, colours, reach=6.0):
+    def search(self, scene, vertices, colours, samples=2.0):
         rig, views = scene
         some = CaptureViews(views.cameras, views.pictures, tuple(colours))
         normals = search_of(rig).normals(rig.vertices)
         everywhere = np.ones(len(rig.vertices), bool)
         search = OutlineSearch(rig.model.topology, everywhere, 1)
-        return search.search(some, vertices, normals, 1.0, reach)
+        one = FINE.model_copy(update={"reach": 6.0, "samples": samples})
+        return search.search(some, vertices, normals, 1.0, one)
 
     @pytest.mark.parametrize("off", [2.0, -2.0])
     def test_a_mesh_that_is_too_large_or_small_is_told_so(self, scene, off):
@@ -127,6 +128,21 @@ class TestOutlines:
         found = self.search(scene, rig.vertices + off * normals, [c.astype(np.uint8) for c in colours])
         assert len(found.ids) > 40 and (found.views == 1).all()
         assert np.median(found.shift) == pytest.approx(-off, abs=0.5)
+
+    def test_outlines_of_all_views_in_a_cell_are_one_place(self, scene):
+        rig, _ = scene
+        colours = [np.where(picture > 20, [180, 120, 90], [30, 60, 40]) for picture in photographs(rig)]
+        vertices = rig.vertices + 2 * search_of(rig).normals(rig.vertices)
+        colours = [picture.astype(np.uint8) for picture in colours]
+        each, gathered = (self.search(scene, vertices, colours, samples) for samples in (1e-3, 12.0))
+        assert len(np.unique(each.ids)) > 2 * len(gathered.ids) > 80
+        cells = np.floor(vertices[gathered.ids] / 12.0)
+        assert len(np.unique(cells, axis=0)) == len(gathered.ids)
+        assert (gathered.weight <= 1).all() and gathered.weight.mean() > 1.2 * each.weight.mean()
+        of_cell = (np.floor(vertices[each.ids] / 12.0) == cells[0]).all(axis=1)
+        mean = np.average(each.shift[of_cell], weights=each.weight[of_cell])
+        assert gathered.shift[0] == pytest.approx(mean, abs=0.3)
+        assert np.median(gathered.shift) == pytest.approx(-2, abs=0.3)
 
     def test_colours_that_do_not_differ_tell_nothing(self, scene):
         rig, views = scene

@@ -11,19 +11,29 @@ from facemill.multiview.base_mesh.surface_fit import Surface
 from facemill.multiview.view_geometry import FloatArray
 
 MODEL_MISFIT = 1.5  # mm: what no coefficients express, where nothing but landmarks was seen
-FADES = 8.0  # mm from a place over which what it says fades
-NEAREST = 12  # places whose misfit is averaged
-ROBUST = 1.4826  # of a median, for a standard deviation
+NEAR = 3.0  # mm, standard deviation of the weight of a place by its distance
+NEAREST = 48  # places that are looked at: all within twice `NEAR` or more
+ENOUGH = 5  # views of a place that counts whole
+TOLERANCE = 0.8  # mm off their mean at which places count a quarter (Geman and McClure's weight)
+#: How many places err together: their scores are means over neighbours. Of the spread, as measured.
+TOGETHER = 22.0
+FLOOR = 0.25  # mm: what a place may err with all its neighbours, however well they agree
 CHUNK = 4096
 
 
 def vertex_deviations(
     model: FaceModel, state: PersonState, covariance: FloatArray, capture: int, surface: Surface | None
 ) -> FloatArray:
-    """(V,) mm: the coefficients' covariance, and what places say that the mesh still misses.
+    """(V,) mm, from the spread of the places around each vertex and from how many they are.
 
-    Beside places the second part is the median of their distances; it grows to the misfit of the model
-    without any, over `FADES`. Errors of the unit are not in it: they scale the whole head.
+    n places of spread s tell where the surface is to (`TOGETHER` s^2 + `FLOOR`^2) / n; the model, to the
+    coefficients' covariance and `MODEL_MISFIT`^2. Each counts by its precision, so that the deviation falls
+    with more views, and grows to the model's away from all places. `TOGETHER` and `FLOOR` were fitted to
+    the distances of 20 base meshes of synthetic captures (docs/fit_base_mesh.md). Errors of the unit are not
+    in it: they scale the whole head.
+
+    Args:
+        surface: what the last pass found; None: landmarks alone.
     """
     placed = state.captures[capture]
     head = state.head(model, capture)
@@ -35,16 +45,24 @@ def vertex_deviations(
         ids = np.arange(begin, min(begin + CHUNK, len(head)))
         jacobian = model.jacobian(state.identity, placed.expression, ids)
         variance[ids] = ((jacobian @ factor) ** 2).sum(axis=(1, 2)) / 3
+    model_variance = variance + MODEL_MISFIT**2
     if surface is None or len(surface.targets) < NEAREST:
-        return np.sqrt(variance + MODEL_MISFIT**2)
+        return np.sqrt(model_variance)
     found = surface.evidence
     targets = (surface.targets - placed.translation) @ placed.rotation / placed.scale
-    rest = np.abs(((targets - head[found.ids]) * (found.normals @ placed.rotation)).sum(axis=1))
+    rest = ((targets - head[found.ids]) * (found.normals @ placed.rotation)).sum(axis=1)
+    share = np.where(found.views > 1, np.minimum(found.views / ENOUGH, 1), 1)  # an outline needs one view
     distance, nearest = cKDTree(head[found.ids]).query(head, k=NEAREST)
-    near = ROBUST * np.median(rest[nearest], axis=1)
-    share = np.exp(-0.5 * (distance[:, :3].mean(axis=1) / FADES) ** 2)
-    misfit = share * near**2 + (1 - share) * MODEL_MISFIT**2
-    return np.sqrt((1 - share) * variance + misfit)
+    weight = (found.weight * share)[nearest] * np.exp(-0.5 * (distance / NEAR) ** 2)
+    return np.sqrt(1 / (weight.sum(axis=1) / _variance_of_places(rest[nearest], weight) + 1 / model_variance))
+
+
+def _variance_of_places(rest: FloatArray, weight: FloatArray) -> FloatArray:
+    """(V,) mm^2 of one place: rest, weight (V, N), distances of places along their normals."""
+    trusted = weight / (1 + (rest / TOLERANCE) ** 2) ** 2
+    total = np.maximum(trusted.sum(axis=1, keepdims=True), 1e-12)
+    mean = (trusted * rest).sum(axis=1, keepdims=True) / total
+    return TOGETHER * (trusted * (rest - mean) ** 2 / total).sum(axis=1) + FLOOR**2
 
 
 def _root(matrix: FloatArray) -> FloatArray:

@@ -10,6 +10,7 @@ from scipy.ndimage import binary_dilation, binary_erosion, gaussian_filter, map_
 from facemill.geometry.image import resizing
 from facemill.models.topology import Topology
 from facemill.multiview.base_mesh.evidence import CaptureViews, Evidence
+from facemill.multiview.base_mesh.settings import MatchPass
 from facemill.multiview.view_geometry import FloatArray, Pinholes
 from facemill.rendering.rasterize import rasterize
 
@@ -18,7 +19,7 @@ LEAST_SHARE = 0.03  # of the picture that both mesh and background must cover
 SHARPEST = 4.0  # most that one pixel may say (log of a ratio)
 CLEAR = 0.8  # mean log-ratio on either side, above which an outline is believed
 STEPS = 24  # pixels of a profile, half inside and half outside
-WEIGHT = 0.5  # of a clear outline, against 1 for a patch that all views agree about
+WEIGHT = 0.5  # of a clear outline of one view, against 1 for a patch that all views agree about
 
 
 class OutlineSearch:
@@ -39,13 +40,15 @@ class OutlineSearch:
         vertices: FloatArray,
         normals: FloatArray,
         unit: float,
-        reach: float,
+        one: MatchPass,
     ) -> Evidence:
-        """Outlines of all views as places along the vertices' normals, at most `reach` mm away.
+        """Outlines of all views as places along the vertices' normals, at most the pass's `reach` away.
 
         A vertex is on the outline of a view when triangles of both sides meet there and nothing of the mesh
         lies behind it, just outside. Along its normal, the outline is where the sum of log-ratios (skin over
         background, from histograms of the view's own pixels inside and outside of the mesh) is largest.
+        Outlines lie densely along a line and cross those of other views: all in a cell as wide as `samples`
+        are one place.
 
         Args:
             views: with their colours. vertices, normals: (V, 3), world; unit: per millimetre.
@@ -55,14 +58,13 @@ class OutlineSearch:
         for number, picture in enumerate(views.colours):
             camera = views.cameras[[number]]
             ids, shift, weight, count = self._view(
-                camera, views.pictures[number].shape, picture, vertices, normals, unit, reach
+                camera, views.pictures[number].shape, picture, vertices, normals, unit, one.reach
             )
             tried += count
             found.append((ids, shift, weight))
         ids, shift, weight = (np.concatenate(part) for part in zip(*found, strict=True))
-        return Evidence(
-            ids.astype(np.int64), shift, normals[ids.astype(np.int64)], weight, np.ones(len(ids), int), tried
-        )
+        ids, shift, weight = _gathered(ids.astype(np.int64), shift, weight, vertices / unit, one.samples)
+        return Evidence(ids, shift, normals[ids], weight, np.ones(len(ids), int), tried)
 
     def _view(
         self,
@@ -133,6 +135,27 @@ class OutlineSearch:
         front = np.bincount(self.table[facing].ravel(), minlength=count) > 0
         back = np.bincount(self.table[~facing].ravel(), minlength=count) > 0
         return np.flatnonzero(front & back & self.sought)
+
+
+def _gathered(
+    ids: NDArray[np.int64], shift: FloatArray, weight: FloatArray, vertices: FloatArray, cell: float
+) -> tuple[NDArray[np.int64], FloatArray, FloatArray]:
+    """One place per cubic cell: its middlemost vertex, the weighted mean shift, the sum of weights up to 1.
+
+    Were each outline a place of its own, those of ten views would outvote all patches beside them.
+    """
+    if not len(ids):
+        return ids, shift, weight
+    points = vertices[ids]
+    _, group, count = np.unique(
+        np.floor(points / cell).astype(np.int64), axis=0, return_inverse=True, return_counts=True
+    )
+    group = group.ravel()
+    total = np.bincount(group, weight)
+    mean = np.bincount(group, weight * shift) / total
+    middle = np.stack([np.bincount(group, column) for column in points.T], axis=1) / count[:, None]
+    order = np.lexsort((np.linalg.norm(points - middle[group], axis=1), group))
+    return ids[order[np.cumsum(count) - count]], mean, np.minimum(total, 1.0)
 
 
 def _log_ratios(picture: NDArray[np.uint8], mesh: NDArray[np.bool_], margin: int) -> FloatArray | None:

@@ -88,7 +88,7 @@ class SurfaceFit:
             found = self.search.search(seen, vertices, unit, one)
             if seen.colours:
                 normals = self.search.normals(vertices)
-                outlines = self.outlines.search(seen, vertices, normals, unit, one.reach)
+                outlines = self.outlines.search(seen, vertices, normals, unit, one)
                 found = joined(found, outlines)
             step = (found.shift * unit)[:, None] * found.normals
             surfaces.append(Surface(found, vertices[found.ids] + step))
