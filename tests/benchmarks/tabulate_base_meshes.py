@@ -7,7 +7,8 @@ python tests/benchmarks/tabulate_base_meshes.py [folder of the run] [--again]
 Reads a run of synthetic captures: its base meshes and triangulated landmarks, true landmarks and surfaces.
 What the run does not have it makes here: the fit to landmarks alone (`image_evidence: false`), and landmarks
 of perfect detections: the true points in the true cameras and lenses, undistorted and triangulated with the
-cameras that the capture tells. Nothing is aligned; means over the people of each person's figure, mm.
+cameras that the capture tells. What a mesh tells of its deviation is compared with its vertices' distances.
+Nothing is aligned; means over the people of each person's figure, mm.
 `--again` fits the base meshes anew, from the run's landmarks: what a change of the fit does.
 """
 
@@ -28,6 +29,7 @@ from facemill.formats.captures import Capture, read_capture_file
 from facemill.formats.facescape import CaptureView, read_capture
 from facemill.formats.meshes import read_mesh
 from facemill.geometry.camera import project
+from facemill.geometry.mesh import Mesh
 from facemill.models.head import load_head
 from facemill.multiview.base_mesh.fit import capture_files, fit_base_mesh
 from facemill.multiview.base_mesh.settings import FitBaseMeshSettings
@@ -92,12 +94,15 @@ class Case:
         return load_arrays(self.truth_folder / "truth.npz")["landmarks68"]
 
     @cached_property
-    def true_face(self) -> np.ndarray:
-        """Vertices of the true surface around the base of the nose."""
-        vertices = read_mesh(self.given(self.planned.scan)).vertices[::EVERY]
+    def scan(self) -> Mesh:
+        """The true surface."""
+        return read_mesh(self.given(self.planned.scan))
+
+    def around_nose(self, points: np.ndarray) -> np.ndarray:
+        """(N,) bool: which points (N, 3) are near the base of the nose."""
         at = self.true_landmarks
         reach = EXTENT * (np.linalg.norm(at[36] - at[45]) + np.linalg.norm(at[27] - at[33]))
-        return vertices[np.linalg.norm(vertices - at[33], axis=1) < reach]
+        return np.asarray(np.linalg.norm(points - at[33], axis=1) < reach)
 
     @property
     def fitted(self) -> BaseMesh:
@@ -120,8 +125,17 @@ class Case:
 def surface_figures(case: Case, mesh: BaseMesh) -> tuple[float, float]:
     """Median and 95th percentile of the distance from the true surface to the mesh."""
     index: SurfaceIndex = index_surface(mesh.vertices, MODEL.topology.triangles.numpy())
-    distances = index.closest(case.true_face).distances
+    some = case.scan.vertices[::EVERY]
+    distances = index.closest(some[case.around_nose(some)]).distances
     return float(np.median(distances)), float(np.percentile(distances, 95))
+
+
+def calibration(case: Case, mesh: BaseMesh) -> tuple[float, float]:
+    """What the mesh tells of its vertices: 68 and 95 % of their distances are below so many deviations."""
+    index: SurfaceIndex = index_surface(case.scan.vertices, case.scan.triangles)
+    counted = MODEL.topology.regions["face"].numpy() & case.around_nose(mesh.vertices)
+    ratios = index.closest(mesh.vertices[counted]).distances / mesh.deviation[counted]
+    return float(np.percentile(ratios, 68)), float(np.percentile(ratios, 95))
 
 
 def landmark_error(case: Case, points: np.ndarray) -> float:
@@ -156,6 +170,7 @@ def figures_of(case: Case, again: bool) -> Figures:
     turned = OFFSETS.numpy() @ mesh.rotation.T * mesh.scale
     median, high = surface_figures(case, mesh)
     alone_median, alone_high = surface_figures(case, alone)
+    within, nearly_all = calibration(case, mesh)
     return {
         "views": len(case.capture.views),
         "perfect": landmark_error(case, perfect_landmarks(case)),
@@ -166,6 +181,9 @@ def figures_of(case: Case, again: bool) -> Figures:
         "alone 95": alone_high,
         "median": median,
         "95": high,
+        "told": float(np.median(mesh.deviation)),
+        "68 % below": within,
+        "95 % below": nearly_all,
     }
 
 
@@ -173,7 +191,7 @@ def main() -> None:
     folders = [argument for argument in sys.argv[1:] if argument != "--again"]
     run = Path(folders[0]) if folders else RUN
     by_views = defaultdict(list)
-    print("capture                 perfect  dlib  -offsets  vertices | alone       | base mesh")
+    print("capture                 perfect  dlib  -offsets  vertices | alone       | base mesh    | told")
     for planned in read_plan(run / "multiview" / "plan"):
         found = figures_of(Case(run, planned), "--again" in sys.argv)
         by_views[found["views"]].append(found)
@@ -196,6 +214,10 @@ def main() -> None:
             f"| {views} | {row['alone median']:.2f} | {row['alone 95']:.2f} | **{row['median']:.3f}** "
             f"| {row['95']:.2f} | {1 - row['median'] / row['alone median']:.0%} |"
         )
+    print("\n| views | deviation told (median of the whole head) | 68 % of distances below | 95 % below |")
+    print("|---|---|---|---|")
+    for views, row in rows.items():
+        print(f"| {views} | {row['told']:.2f} mm | {row['68 % below']:.2f} of it | {row['95 % below']:.2f} |")
     worst = {key: max(one[key] for some in by_views.values() for one in some) for key in rows[min(rows)]}
     print(
         f"\nworst: landmarks alone {worst['alone median']:.2f} / {worst['alone 95']:.2f}, "
