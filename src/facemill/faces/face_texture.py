@@ -45,7 +45,7 @@ class Atlas:
 
     Attributes:
         raster: what lies under each texel.
-        vertex_uv: (V, 2) a place in the atlas of each vertex (one of them, on a seam).
+        vertex_uv: (V, 2) a place in the atlas of each vertex (on a seam, that in its first triangle).
         untinted: (V,) bool, eyes and inside of the mouth: they have nothing of the tint of the skin.
         roughness: (V, V) graph Laplacian of the surface, number of neighbours minus adjacency.
         filled_from: (2, H, W) row and column of the nearest texel that lies on the atlas.
@@ -69,7 +69,10 @@ def prepare_atlas(topology: Topology, size: int) -> Atlas:
     if not bool(raster.mask.any()):
         raise ValueError(f"topology: no texel of a {size} x {size} texture lies on a triangle of its atlas")
     vertex_uv = torch.zeros(topology.vertex_count, 2)
-    vertex_uv[topology.triangles.reshape(-1)] = topology.uv[topology.uv_triangles.reshape(-1)].float()
+    # Only the first place of each vertex: which of several torch would keep depends on its threads.
+    vertices, first = np.unique(topology.triangles.numpy(), return_index=True)
+    places = topology.uv_triangles.reshape(-1)[torch.from_numpy(first)]
+    vertex_uv[torch.from_numpy(vertices)] = topology.uv[places].float()
     untinted = topology.regions["eyeballs"] | topology.regions["mouth_interior"]
     neighbours = adjacency(topology.triangles.numpy(), topology.vertex_count)
     degree = sparse.diags_array(np.asarray(neighbours.sum(axis=1)).ravel())
