@@ -6,17 +6,16 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from facemill.multiview.base_mesh.face_model import FaceModel
+from facemill.multiview.base_mesh.smooth_offset import robust_weight
 from facemill.multiview.base_mesh.state import POSE, PersonState, own_unknowns
 from facemill.multiview.base_mesh.surface_fit import Surface
 from facemill.multiview.view_geometry import FloatArray
 
 MODEL_MISFIT = 1.5  # mm: what no coefficients express, where nothing but landmarks was seen
 NEAR = 3.0  # mm, standard deviation of the weight of a place by its distance
-NEAREST = 48  # places that are looked at: all within twice `NEAR` or more
+NEAREST = 48  # places that are looked at: 2 mm apart, all within 2.6 times `NEAR`
 ENOUGH = 5  # views of a place that counts whole
-TOLERANCE = 0.8  # mm off their mean at which places count a quarter (Geman and McClure's weight)
-#: How many places err together: their scores are means over neighbours. Of the spread, as measured.
-TOGETHER = 22.0
+TOGETHER = 22.0  # places that err alike, because their scores are means over neighbours
 FLOOR = 0.25  # mm: what a place may err with all its neighbours, however well they agree
 CHUNK = 4096
 
@@ -51,7 +50,7 @@ def vertex_deviations(
     found = surface.evidence
     targets = (surface.targets - placed.translation) @ placed.rotation / placed.scale
     rest = ((targets - head[found.ids]) * (found.normals @ placed.rotation)).sum(axis=1)
-    share = np.where(found.views > 1, np.minimum(found.views / ENOUGH, 1), 1)  # an outline needs one view
+    share = np.where(found.outlines, 1, np.minimum(found.views / ENOUGH, 1))
     distance, nearest = cKDTree(head[found.ids]).query(head, k=NEAREST)
     weight = (found.weight * share)[nearest] * np.exp(-0.5 * (distance / NEAR) ** 2)
     return np.sqrt(1 / (weight.sum(axis=1) / _variance_of_places(rest[nearest], weight) + 1 / model_variance))
@@ -59,7 +58,7 @@ def vertex_deviations(
 
 def _variance_of_places(rest: FloatArray, weight: FloatArray) -> FloatArray:
     """(V,) mm^2 of one place: rest, weight (V, N), distances of places along their normals."""
-    trusted = weight / (1 + (rest / TOLERANCE) ** 2) ** 2
+    trusted = weight * robust_weight(rest)
     total = np.maximum(trusted.sum(axis=1, keepdims=True), 1e-12)
     mean = (trusted * rest).sum(axis=1, keepdims=True) / total
     return TOGETHER * (trusted * (rest - mean) ** 2 / total).sum(axis=1) + FLOOR**2

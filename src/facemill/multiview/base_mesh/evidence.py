@@ -56,7 +56,8 @@ class Evidence:
     """What was found for N vertices.
 
     ids: (N,) vertex ids. shift: (N,) mm along the normal. normals: (N, 3), world. weight: (N,) 0..1.
-    views: (N,) how many views were compared. tried: how many vertices were sought.
+    views: (N,) how many views were compared, two or more; 1: an outline, of whatever views show it there.
+    tried: how many vertices were sought.
     """
 
     ids: NDArray[np.int64]
@@ -65,6 +66,11 @@ class Evidence:
     weight: FloatArray
     views: NDArray[np.int64]
     tried: int
+
+    @property
+    def outlines(self) -> NDArray[np.bool_]:
+        """(N,), which of them are outlines."""
+        return self.views == 1
 
 
 def joined(first: Evidence, second: Evidence) -> Evidence:

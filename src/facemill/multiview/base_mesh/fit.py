@@ -295,7 +295,7 @@ def _report(
 ) -> dict[str, Any]:
     residuals = dict(zip(one.seen, fit.residuals(one.landmarks, state, number), strict=True))
     evidence = None if one.surface is None else one.surface.evidence
-    outlines = 0 if evidence is None else int((evidence.views == 1).sum())
+    outlines = 0 if evidence is None else int(evidence.outlines.sum())
     views = [
         {
             "name": view.name,

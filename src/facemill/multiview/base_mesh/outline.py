@@ -147,10 +147,7 @@ def _gathered(
     if not len(ids):
         return ids, shift, weight
     points = vertices[ids]
-    _, group, count = np.unique(
-        np.floor(points / cell).astype(np.int64), axis=0, return_inverse=True, return_counts=True
-    )
-    group = group.ravel()
+    _, group, count = np.unique(np.floor(points / cell), axis=0, return_inverse=True, return_counts=True)
     total = np.bincount(group, weight)
     mean = np.bincount(group, weight * shift) / total
     middle = np.stack([np.bincount(group, column) for column in points.T], axis=1) / count[:, None]

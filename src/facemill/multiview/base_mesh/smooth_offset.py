@@ -15,7 +15,7 @@ NODES = 3.0  # mm between the nodes that carry the field
 REACH = 2.2  # node distances within which nodes are neighbours, and over which a vertex blends nodes
 SAME_SIDE = 0.5  # cosine between normals, below which two points are on different sides of a fold
 ROUNDS = 5
-TOLERANCE = 0.8  # mm: places farther from the field count less than half (Geman and McClure's weight)
+TOLERANCE = 0.8  # mm from the surface at which a place counts a quarter
 PULL = 0.01  # weight of 0 per mm², against 1 of a certain place, so that nothing drifts where nobody looks
 
 
@@ -77,8 +77,13 @@ class SmoothOffset:
             solved = linalg.splu(
                 matrix, permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}, diag_pivot_thresh=0.0
             ).solve(weighted.T @ shift)
-            robust = 1 / (1 + ((shift - rows @ solved) / TOLERANCE) ** 2) ** 2
+            robust = robust_weight(shift - rows @ solved)
         return np.asarray(self.blend @ (solved[:, None] * self.directions))
+
+
+def robust_weight(distance: FloatArray) -> FloatArray:
+    """0..1, how far a place counts that lies `distance` mm off (Geman and McClure 1987)."""
+    return 1 / (1 + (distance / TOLERANCE) ** 2) ** 2
 
 
 def _neighbours(points: FloatArray, normals: FloatArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
