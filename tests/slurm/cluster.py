@@ -22,6 +22,7 @@ PROGRAMS = ("munged", "munge", "slurmctld", "slurmd", "sbatch", "squeue", "scont
 SYSTEM_FOLDER = Path("/etc/slurm")  # Slurm's commands look here once a job step has lost SLURM_CONF
 CONTROLLER_PORT, NODE_PORT = 16817, 16818
 NODE_TIMEOUT = 10  # seconds of silence after which the controller gives a node up
+REQUEUE_DELAY = 10  # seconds that a requeued job waits at least; Slurm's own default is 120
 GPUS = 2
 
 _CONFIGURATION = """\
@@ -30,7 +31,7 @@ SlurmctldHost={host}(127.0.0.1)
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.socket
+AuthInfo=socket={folder}/munge.socket,cred_expire={requeue_delay}
 CredType=cred/munge
 SlurmctldPort={controller_port}
 SlurmdPort={node_port}
@@ -179,6 +180,7 @@ class SlurmCluster:
             "slurm.conf": _CONFIGURATION.format(
                 host=self.host, folder=self.folder, cores=os.cpu_count(), memory=memory, gpus=GPUS,
                 controller_port=CONTROLLER_PORT, node_port=NODE_PORT, timeout=NODE_TIMEOUT,
+                requeue_delay=REQUEUE_DELAY,
             ),
             "gres.conf": f"Name=gpu File={self.folder}/gpu[0-{GPUS - 1}]\n",
             "cgroup.conf": "",

@@ -31,12 +31,15 @@ class Run:
         return {name: int(count) for name, count in rows if name != "total"}
 
 
-def snakemake_call(folder: Path, configuration: dict[str, Any], *arguments: str) -> dict[str, Any]:
+def snakemake_call(
+    folder: Path, configuration: dict[str, Any], *arguments: str, cores: int | None = 2
+) -> dict[str, Any]:
     """Arguments for `subprocess` that call Snakemake with `folder` as working directory."""
     path = folder / "test-config.yaml"
     path.write_text(yaml.safe_dump(configuration))
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "workflow" / "Snakefile")]
-    command += ["--directory", str(folder), "--cores", "2", "--nocolor", *arguments]
+    command += ["--directory", str(folder), "--nocolor", *arguments]
+    command += [] if cores is None else ["--cores", str(cores)]
     command += ["--configfile", str(path)]  # last: it takes all that follows for further files
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_WAIT_POLICY": "passive"}
     return {"args": command, "env": environment, "stderr": subprocess.STDOUT, "text": True}
