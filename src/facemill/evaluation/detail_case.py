@@ -80,15 +80,41 @@ def measure_relief(
         largest_angle: degrees between the smooth normal and the direction to the camera.
         residual: mm, standard deviation of the mean around a vertex that counts as coarse shape.
     """
+    skin = seen_skin(truth, largest_angle)
+    carried, confidence = read_prediction(skin.pixels, face, topology, prediction, truth.shown.shape)
+    return judge_displacement(truth, skin, carried, confidence, residual)
+
+
+class SeenSkin(NamedTuple):
+    """True skin (n, 3), mm, normals (n, 3) of the smooth surface, pixels (n, 2), and which (n,) are seen."""
+
+    scan: FloatArray
+    normals: FloatArray
+    pixels: FloatArray
+    in_sight: NDArray[np.bool_]
+
+
+def seen_skin(truth: TrueSurface, largest_angle: float) -> SeenSkin:
+    """The skin of a photograph and what of it is seen; see `visible`."""
     normals = _normals(truth.smooth, truth.triangles)
     scan = truth.smooth + normals * truth.displacement[:, None]
-    pixels, in_sight = visible(scan, normals, truth, largest_angle)
-    carried, confidence = read_prediction(pixels, face, topology, prediction, truth.shown.shape)
-    seen = np.flatnonzero(in_sight)
-    skin = _normals(scan, truth.triangles)
-    fine = truth.smooth + normals * carried[:, None]
-    missing = np.stack([truth.displacement, truth.displacement - carried], axis=1)
-    coarse = mean_around(missing, in_sight, truth, residual)
+    return SeenSkin(scan, normals, *visible(scan, normals, truth, largest_angle))
+
+
+def judge_displacement(
+    truth: TrueSurface, skin: SeenSkin, displacement: FloatArray, confidence: FloatArray, residual: float
+) -> Relief:
+    """Compare the skin with the smooth surface, without and with a displacement (n,) mm of its vertices.
+
+    Args:
+        confidence: (n,); residual: as of `measure_relief`.
+    """
+    normals, scan = skin.normals, skin.scan
+    seen = np.flatnonzero(skin.in_sight)
+    turned_skin = _normals(scan, truth.triangles)
+    fine = truth.smooth + normals * displacement[:, None]
+    missing = np.stack([truth.displacement, truth.displacement - displacement], axis=1)
+    coarse = mean_around(missing, skin.in_sight, truth, residual)
     gaps = []
     for surface in (
         truth.smooth,
@@ -97,9 +123,9 @@ def measure_relief(
         fine + normals * coarse[:, 1:],
     ):
         index = LibiglIndex(surface, truth.triangles)
-        turned = angles(_normals(surface, truth.triangles)[seen], skin[seen])
+        turned = angles(_normals(surface, truth.triangles)[seen], turned_skin[seen])
         gaps.append(Gap(index.closest(scan[seen]).distances, turned))
-    shown = carried[seen], truth.displacement[seen], confidence[seen]
+    shown = displacement[seen], truth.displacement[seen], confidence[seen]
     return Relief(scan, truth.smooth, fine, seen, *shown, *gaps)
 
 
