@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from facemill.detail.local_mean import local_mean
+from facemill.detail.local_mean import local_mean, sliding_sums
 from facemill.detail.losses.published import (
     capped_square,
     grid_triangle_normals,
@@ -150,6 +150,27 @@ def test_local_mean_is_that_of_the_square_and_counts_weights_alone():
     assert float(local_mean(values, weight, 3)[0, 2, 2, 0]) == pytest.approx(12.0)
     assert float(local_mean(values, weight, 3)[0, 0, 0, 0]) == pytest.approx((0 + 1 + 5 + 6) / 4)
     assert float(local_mean(values, 0 * weight, 3).abs().max()) == 0
+
+
+@pytest.mark.parametrize("window", [1, 5, 7, 25])
+def test_local_mean_is_that_of_plain_sums(window):
+    torch.manual_seed(0)
+    values, weight = torch.rand(2, 30, 21, 3), (torch.rand(2, 30, 21) > 0.4).float()
+    padded = torch.nn.functional.pad(values * weight[..., None], (0, 0, *4 * [window // 2]))
+    counted = torch.nn.functional.pad(weight, 4 * [window // 2])
+    for row, column in ((0, 0), (14, 9), (29, 20), (3, 19)):
+        square = (slice(None), slice(row, row + window), slice(column, column + window))
+        count = counted[square].sum((1, 2))
+        expected = padded[square].sum((1, 2)) / count.clamp(min=1)[:, None]
+        found = local_mean(values, weight, window)[:, row, column]
+        assert torch.allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 6, 8, 13])
+def test_sliding_sums_are_those_of_neighbours(length):
+    values = torch.arange(26.0).reshape(2, 13) ** 2
+    expected = torch.stack([values[:, n : n + length].sum(1) for n in range(14 - length)], dim=1)
+    assert torch.equal(sliding_sums(values, length, 1), expected)
 
 
 def test_a_smooth_ratio_is_given_away_and_relief_is_not():

@@ -119,11 +119,10 @@ class Mirror:
         return self._where(flip, output, output.new_ones(output.shape[1]))
 
     def _where(self, flip: Tensor, maps: Tensor, signs: Tensor) -> Tensor:
-        if not bool(flip.any()):
-            return maps
+        chosen = torch.nonzero(flip)[:, 0].to(maps.device)
         columns, valid = self.columns.to(maps.device), self.valid.to(maps.device)
-        mirrored = maps.index_select(3, columns) * valid * signs[:, None, None]
-        return torch.where(flip.to(maps.device)[:, None, None, None], mirrored, maps)
+        mirrored = maps.index_select(0, chosen).index_select(3, columns) * valid * signs[:, None, None]
+        return maps.index_copy(0, chosen, mirrored)
 
 
 def mirror_of(atlas: DetailAtlas, mean_shape: Tensor) -> Mirror | None:
