@@ -1,14 +1,16 @@
 """What MGCNet's multi-view terms bring: trainings with and without them, else alike, judged on other people.
 
-python tests/benchmarks/compare_multiview_terms.py [shipped or landmarks] [steps] [folder of packed sets]
+python tests/benchmarks/compare_multiview_terms.py [shipped, landmarks or frontal] [steps] [packed sets]
 
 Needs the packed sets of `snakemake --configfile config/multiview.yaml`, the default of the last argument
 (`results/multiview/coarse`). Trains without labels: landmarks, photometric and regularising terms, and in two
 of the arms the multi-view terms, with the paper's weights and with larger ones. All arms begin with the same
 network and see the same images in the same order with the same augmentation. `shipped`: the shipped network,
 trained with labels but rarely on turned heads, 150 steps of fine-tuning; `landmarks`: one that has seen
-200 steps of landmarks and no label, 300 steps. Trainings lie in results/multiview_arms and go on where they
-stopped.
+200 steps of landmarks and no label, 300 steps; `frontal`: the shipped one again, 300 steps, where the views
+up to 20 degrees of yaw keep their labels, as those have whose scans were registered: what is known of them
+has to reach the other views of a sitting. There the depth term of the third arm has a weight of the labels'
+size. Trainings lie in results/multiview_arms and go on where they stopped.
 """
 
 import sys
@@ -65,7 +67,8 @@ COMMON = TrainSettings(
     pictures=4,
 )
 FINE_TUNING = {"learning_rate": 1e-4, "freeze_norms": True, "warmup_steps": 10, "average": 0.95}
-STEPS = {"shipped": 150, "landmarks": 300}
+STEPS = {"shipped": 150, "landmarks": 300, "frontal": 300}
+FRONTAL_YAW = 20.0
 SHIPPED = ROOT / "resources" / "weights" / "coarse.safetensors"
 NOTHING = ConsistencyWeights(share=1.0, pixel=0, ssim=0, depth=0, epipolar=0)  # tuples, and no terms
 ARMS = {
@@ -73,6 +76,7 @@ ARMS = {
     "strong": ConsistencyWeights(share=1.0, pixel=1.5, depth=0.02, epipolar=0.02),
     "paper": ConsistencyWeights(share=1.0),
 }
+BESIDE_LABELS = ConsistencyWeights(share=1.0, pixel=1.5, depth=1.0, epipolar=0.02)
 
 
 def train(name: str, settings: TrainSettings, files: TrainingFiles, model: MorphableModel) -> Path:
@@ -86,6 +90,21 @@ def train(name: str, settings: TrainSettings, files: TrainingFiles, model: Morph
         folder / "run" / "last.pth", load_network(outputs.weights, model, "head"), "head", last, {}
     )
     return last
+
+
+def with_frontal_labels(shard: Path) -> Path:
+    """The shard without the labels of turned views: its other arrays are links."""
+    folder = FOLDER / "frontal" / shard.name
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in shard.glob("*.npy"):
+        link = folder / path.name
+        link.unlink(missing_ok=True)
+        if path.name != "labelled.npy":
+            link.symlink_to(path.resolve())
+    yaw = np.rad2deg(np.load(shard / "rotation.npy", allow_pickle=False)[:, 1])
+    labelled = np.load(shard / "labelled.npy", allow_pickle=False)
+    np.save(folder / "labelled.npy", labelled & (np.abs(yaw) <= FRONTAL_YAW))
+    return folder
 
 
 def start_settings(images: int) -> TrainSettings:
@@ -150,8 +169,8 @@ def over_people(values: NDArray, people: NDArray) -> tuple[float, float]:
 
 
 def compare(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """One row per range of yaw and error: each arm, and its paired difference to `without` with its
-    standard error over people."""
+    """One row per range of yaw and error: each arm, the start too, and the arm's paired difference to
+    `without` with its standard error over people."""
     first = tables["without"]
     ranges = {f"above {LARGE_YAW:.0f}": first["yaw"].abs() > LARGE_YAW}
     ranges |= {f"up to {LARGE_YAW:.0f}": ~next(iter(ranges.values()))}
@@ -162,7 +181,7 @@ def compare(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
             row = {"yaw": name, "error": error, "people": len(set(people)), "images": int(kept.sum())}
             for arm, table in tables.items():
                 row[arm] = over_people(table[error][kept].to_numpy(), people)[0]
-                if arm != "without":
+                if arm not in ("without", "start"):
                     change = (table[error] - first[error])[kept].to_numpy()
                     row[f"{arm}: change"], row[f"{arm}: its error"] = over_people(change, people)
             rows.append(row)
@@ -172,19 +191,26 @@ def compare(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
 def main(begin: str, steps: int, packed: Path) -> None:
     """Train the arms and print the table."""
     use_threads(1)
-    shards = {part: sorted(str(p) for p in _shards(packed / part)) for part in ("train", "val")}
-    files = TrainingFiles(train=shards["train"], validation=shards["val"])
+    shards = {part: sorted(_shards(packed / part)) for part in ("train", "val")}
+    if begin == "frontal":
+        shards["train"] = [with_frontal_labels(shard) for shard in shards["train"]]
+    named = {part: [str(shard) for shard in found] for part, found in shards.items()}
+    files = TrainingFiles(train=named["train"], validation=named["val"])
     model = load_head(ROOT / "resources" / "models" / "head.npz")
     images = len(PackedShards(files.train))
-    if begin == "shipped":
-        start, common = SHIPPED, COMMON.model_copy(update=FINE_TUNING)
-    else:
+    arms = ARMS
+    if begin == "landmarks":
         start, common = train("start", start_settings(images), files, model), COMMON
+    else:
+        start, common = SHIPPED, COMMON.model_copy(update=FINE_TUNING)
+    if begin == "frontal":
+        common = common.model_copy(update={"supervised": SupervisedWeights()})
+        arms = {"without": NOTHING, "strong": ARMS["strong"], "beside labels": BESIDE_LABELS}
     held_out = PackedShards(files.validation)
-    tables = {}
-    for arm, consistency in ARMS.items():
+    tables = {"start": judge(start, held_out, model)}
+    for arm, consistency in arms.items():
         changed = {"start": str(start), "epochs": steps * COMMON.batch / images, "consistency": consistency}
-        name = f"{begin}_{arm}_{steps}"
+        name = f"{begin}_{arm}_{steps}".replace(" ", "_")
         weights = train(name, common.model_copy(update=changed), files, model)
         tables[arm] = judge(weights, held_out, model)
         tables[arm].to_csv(FOLDER / f"{name}.csv", index=False)
