@@ -109,8 +109,7 @@ def locate_texels(
     raster = atlas.window_raster
     triangles, normals = atlas.topology.triangles, atlas.vertex_normals
     view = view_texels(raster, shape, triangles, camera, size, 1.0, least_cosine, normals)
-    usable = raster.mask & (view.depth > 0)
-    focal = torch.sqrt(camera.intrinsics[0, 0] * camera.intrinsics[1, 1])
+    usable, focal = raster.mask & (view.depth > 0), camera.focal_length
     scale = torch.where(usable, focal / view.depth.clamp(min=1e-6), torch.zeros_like(view.depth))
     return TexelPlaces(view.pixels, view.weight * raster.mask, scale, size)
 

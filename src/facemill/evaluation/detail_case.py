@@ -173,7 +173,7 @@ def visible(
     towards = camera.centre.numpy() - vertices
     cosine = (normals * towards).sum(axis=1) / np.linalg.norm(towards, axis=1)
     slope = np.sqrt(np.clip(1 - cosine**2, 0, 1)) / np.maximum(cosine, 0.1)
-    allowed = TOLERANCE + depth.numpy() / float(camera.intrinsics[0, 0]) * slope
+    allowed = TOLERANCE + depth.numpy() / float(camera.focal_length) * slope
     front = fragments.depth[0].numpy()[places]
     shown = inside & truth.shown[places] & (cosine > np.cos(np.deg2rad(largest_angle)))
     return pixels.numpy(), shown & (depth.numpy() <= front + allowed)

@@ -70,6 +70,11 @@ class Camera:
         return -(self.rotation.mT @ self.translation.unsqueeze(-1)).squeeze(-1)
 
     @property
+    def focal_length(self) -> Tensor:
+        """(...) pixels, geometric mean of two directions; the same whatever way a crop turned the picture."""
+        return torch.linalg.det(self.intrinsics[..., :2, :2]).abs().sqrt()
+
+    @property
     def extrinsics(self) -> Tensor:
         """(..., 3, 4): rotation and translation side by side."""
         return torch.cat([self.rotation, self.translation.unsqueeze(-1)], dim=-1)

@@ -308,5 +308,5 @@ def _unhidden(
     column = torch.where(finite, pixels[:, 0], 0.0).round().long().clamp(0, size[1] - 1)
     row = torch.where(finite, pixels[:, 1], 0.0).round().long().clamp(0, size[0] - 1)
     slope = torch.sqrt((1 - cosine * cosine).clamp(min=0)) / cosine.clamp(min=0.1)
-    allowed = tolerance + 2.2 * depth / map_camera.intrinsics[0, 0] * slope
+    allowed = tolerance + 2.2 * depth / map_camera.focal_length * slope
     return finite & (depth <= front[row, column] + allowed)

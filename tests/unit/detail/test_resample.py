@@ -50,6 +50,26 @@ def round_trip_error(atlas, shape, camera, photo):
     return float((difference[whole] ** 2).mean().sqrt()), int(whole.sum())
 
 
+@pytest.mark.parametrize("roll_degrees", [60.0, 90.0, 150.0])
+def test_a_picture_that_was_turned_shows_the_same(toy, roll_degrees):
+    """MGCNet's crops turn; the photo's intrinsics are a full matrix then."""
+    atlas, shape = toy
+    camera = camera_at(yaw_degrees=25.0)
+    level = locate_texels(atlas, shape, camera, SIZE)
+    angle = math.radians(roll_degrees)
+    middle = torch.tensor([SIZE[1] - 1.0, SIZE[0] - 1.0]) / 2
+    turn = torch.tensor([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    side = 400  # the turned picture has room for all
+    warp = torch.eye(3)
+    warp[:2, :2], warp[:2, 2] = turn, torch.full((2,), (side - 1) / 2) - turn @ middle
+    turned = locate_texels(atlas, shape, camera.cropped(warp), (side, side))
+    assert_close(turned.pixels_per_mm, level.pixels_per_mm, rtol=1e-4, atol=1e-6)
+    inside = level.weight > 0
+    assert int(inside.sum()) > 1000
+    both = (turned.weight > 0) & inside
+    assert int(both.sum()) > 0.99 * int(inside.sum())
+
+
 @pytest.mark.parametrize("yaw_degrees", [0.0, 35.0])
 def test_a_synthetic_photo_survives_the_round_trip(toy, yaw_degrees):
     """Two texels a pixel: 0.5 mm and 1.1 mm."""
