@@ -131,15 +131,18 @@ def read_displacement(path: str | Path) -> NDArray[np.float32]:
             "keep the sidecar beside the picture: many programs drop metadata when they save",
         )
     scale, zero = _number(path, known, "scale"), _number(path, known, "zero")
-    if known.get("unit", UNIT) != UNIT:
-        raise FormatError(f"{path} has another unit", UNIT, shown(known["unit"]), "convert it to millimetres")
-    if "scale" in beside and not math.isclose(_number(path, beside, "scale"), scale):
-        raise FormatError(
-            f"{path} and its sidecar disagree",
-            f"one scale, {scale}",
-            f"{shown(beside['scale'])} in {path.stem}.json",
-            "they belong to different maps: export both again",
-        )
+    for stated in (inside, beside):
+        if stated.get("unit", UNIT) != UNIT:
+            unit = shown(stated["unit"])
+            raise FormatError(f"{path} has another unit", UNIT, unit, "convert it to millimetres")
+    for name, value in (("scale", scale), ("zero", zero)):
+        if name in beside and not math.isclose(_number(path, beside, name), value):
+            raise FormatError(
+                f"{path} and its sidecar disagree",
+                f"one {name}, {value}",
+                f"{shown(beside[name])} in {path.stem}.json",
+                "they belong to different maps: export both again",
+            )
     with np.errstate(over="ignore"):
         displacement = ((values.astype(np.float64) - zero) * scale).astype(np.float32)
     if not np.isfinite(displacement).all():

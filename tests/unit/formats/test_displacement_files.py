@@ -68,6 +68,15 @@ def test_eight_bits_are_refused(tmp_path, mode):
         read_displacement(tmp_path / "map.png")
 
 
+@pytest.mark.parametrize(("key", "value", "said"), [("zero", 0, "disagree"), ("unit", "metre", "unit")])
+def test_a_sidecar_with_another_zero_or_unit_is_refused(tmp_path, key, value, said):
+    write_displacement(tmp_path / "map.png", MAP)
+    sidecar = tmp_path / "map.json"
+    sidecar.write_text(json.dumps({**json.loads(sidecar.read_text()), key: value}))
+    with pytest.raises(FormatError, match=said):
+        read_displacement(tmp_path / "map.png")
+
+
 def test_a_sidecar_of_another_map_is_refused(tmp_path):
     write_displacement(tmp_path / "map.png", MAP)
     (tmp_path / "map.json").write_text('{"scale": 0.001, "zero": 32768}')
