@@ -95,7 +95,8 @@ def animate_detail(
                 partial_folder / f"{name}.glb", mesh, texture, "JPEG", settings.texture_quality, normals
             )
     side = settings.picture_side
-    camera = pictures.framed(replace(fine, shape=next(iter(shapes.values()))), _upright(), side)
+    faces = torch.cat([shape[topology.regions["face"]] for shape in shapes.values()])
+    camera = pictures.framed(faces, _upright(), side)
     columns = []
     for shape in shapes.values():
         there = replace(fine, shape=shape)

@@ -33,7 +33,8 @@ def raking_light(normals: Tensor) -> Tensor:
 
 def geometry_pair(face: PosedFace, fine: FineFace, side: int) -> NDArray[np.uint8]:
     """The grey face without and with detail, in the photo's pose and the same light: (side, 2 side, 4)."""
-    camera = framed(fine, face.crop_camera, side)
+    region = fine.atlas.topology.regions["face"]
+    camera = framed(fine.shape[region], face.crop_camera, side)
     posed = _posed_from_head(face)
     halves = [grey_view(one, camera, side, posed) for one in (fine.coarse(), fine)]
     return np.concatenate(halves, axis=1)
@@ -72,9 +73,8 @@ def detail_overlay(face: PosedFace, fine: FineFace, photo: NDArray[np.uint8], si
     return pictures.overlay(pictures.closeup(photo, face, side), camera, surface, shader)
 
 
-def framed(fine: FineFace, camera: Camera, side: int) -> Camera:
-    """The camera with the region `face` in the middle of a square picture of `side` pixels."""
-    points = fine.shape[fine.atlas.topology.regions["face"]]
+def framed(points: Tensor, camera: Camera, side: int) -> Camera:
+    """The camera with points (N, 3) of its world in the middle of a square picture of `side` pixels."""
     pixels = project(points, camera).pixels.double().numpy()
     low, high = pixels.min(axis=0), pixels.max(axis=0)
     scale = side / (FRAME * float((high - low).max()))

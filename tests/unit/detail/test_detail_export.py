@@ -262,7 +262,10 @@ def test_the_detail_lies_on_other_expressions(case, tmp_path):
     case.animate(tmp_path / "ann", "ann")
     names = {path.stem for path in (tmp_path / "ann" / "expressions").iterdir()}
     assert names == {"neutral", *(f"coefficient_{number}" for number in (1, 2, 3, 4))}  # no blendshapes
-    assert picture(tmp_path / "ann" / "expressions.png").shape == (128, 5 * 64, 4)
+    shown = picture(tmp_path / "ann" / "expressions.png")
+    assert shown.shape == (128, 5 * 64, 4)
+    faces = shown[..., 3].reshape(2, 64, 5, 64)
+    assert faces.max() == 255 and not faces[:, [0, -1]].any() and not faces[..., [0, -1]].any()
     neutral, moved = (
         glb_arrays(tmp_path / "ann" / "expressions" / f"{name}.glb") for name in ("neutral", "coefficient_2")
     )
