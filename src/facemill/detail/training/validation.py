@@ -99,14 +99,14 @@ def calibrate(
 
     `floor` is what the network claims to have gained where it sees nothing at all (the coarse render in place
     of the photo; the 0.95-quantile over the mask of `count` faces), so that such faces get 0. `span` is the
-    one of `SPANS` with the least error of displacement where it is known.
+    one of `SPANS` with the least error of displacement where it is known; where none is, it stays as it is.
 
     Returns:
         floor and span; nothing for networks without scales.
     """
     if not isinstance(network, DetailNetwork):
         return {}
-    blind, errors = [], np.zeros(len(SPANS))
+    blind, errors, usual, known = [], np.zeros(len(SPANS)), float(network.span), 0
     numbers = spread(faces, count)
     mask = objective.atlas.mask
     network.floor.fill_(0.0)
@@ -116,10 +116,11 @@ def calibrate(
         with torch.inference_mode():
             output = objective.output(network, objective.scene(nothing).inputs)
             blind.append(network.confidence_of(output)[:, mask > 0.5].flatten()[::16].cpu())
-    floor = min(0.9, float(torch.cat(blind).quantile(BLIND_QUANTILE)))
+    floor = min(0.9, float(np.quantile(torch.cat(blind).numpy(), BLIND_QUANTILE)))  # torch's has a limit
     network.floor.fill_(floor)
     for batch in batches_of(faces, numbers, network):
         seen = batch.known & (batch.weight > VISIBLE) & (mask > 0)
+        known += int(seen.sum())
         target = objective.target(batch)
         with torch.inference_mode():
             output = objective.output(network, objective.scene(batch).inputs)
@@ -127,7 +128,7 @@ def calibrate(
                 network.span.fill_(span)
                 found = detail_of(network, output, batch.weight, mask)
                 errors[place] += float((found.displacement - target).abs()[seen].sum())
-    network.span.fill_(SPANS[int(errors.argmin())])
+    network.span.fill_(SPANS[int(errors.argmin())] if known else usual)
     return {"floor": float(network.floor), "span": float(network.span)}
 
 
