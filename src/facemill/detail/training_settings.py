@@ -49,7 +49,7 @@ class DetailSupervisedWeights(Settings):
         4.0,
         ge=0,
         description="the truth is displacement less its mean around, mm (standard deviation of the square "
-        "means): unevenness of centimetres is too faint for any photo to show; 0: all of it",
+        "means): unevenness of centimetres is too faint for any photo to show; 1 or more, or 0: all of it",
     )
     least_weight: float = Field(
         0.1,
@@ -57,6 +57,13 @@ class DetailSupervisedWeights(Settings):
         le=1,
         description="what texels without evidence count: there the network learns that it does not know",
     )
+
+    @field_validator("finer_than")
+    @classmethod
+    def _reaches_neighbours(cls, value: float) -> float:
+        if 0 < value < 1:  # the mean would be of the texel alone, and nothing would be asked for
+            raise ValueError(f"expected 0 or 1 mm and more, found {value:g}")
+        return value
 
 
 class ShadingWeights(Settings):

@@ -1,6 +1,8 @@
 """Settings of the evaluation of wrinkles and folds."""
 
-from pydantic import Field
+from itertools import pairwise
+
+from pydantic import Field, field_validator
 
 from facemill.runtime.settings import Settings
 
@@ -47,3 +49,10 @@ class DetailEvaluationSettings(Settings):
         default=500, ge=2, description="Draws of people, with return, for the errors of the figures."
     )
     seed: int = Field(default=0, ge=0, description="Another seed draws other people.")
+
+    @field_validator("wrinkle_bins")
+    @classmethod
+    def _ascends(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if any(low >= high for low, high in pairwise(value)):
+            raise ValueError(f"expected borders that ascend, found {value}")
+        return value

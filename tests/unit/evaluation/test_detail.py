@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from pydantic import ValidationError
 
 from facemill.evaluation.detail import COLUMNS, DetailEvaluation, evaluate_detail, read_shards
 from facemill.evaluation.detail_files import Predictions
@@ -254,3 +255,9 @@ def test_a_photo_without_a_map_ends_as_a_row(shard, head, tmp_path):
     shards = read_shards(*([str(shard / name) if name else str(tmp_path / "less.npz")] for name in files))
     found = evaluate_detail(shards, head, SETTINGS).cases
     assert found["status"].tolist() == ["no_prediction", "ok", "ok", "fit_failed"]
+
+
+@pytest.mark.parametrize("bins", [(0.2, 0.1), (0.0, 0.1, 0.1)])
+def test_groups_of_wrinkles_ascend(bins):
+    with pytest.raises(ValidationError, match="ascend"):
+        DetailEvaluationSettings(wrinkle_bins=bins)
