@@ -20,6 +20,11 @@ class TrainingFiles:
     validation: Sequence[str]
     held_out: frozenset[str] = frozenset()
 
+    @property
+    def only_validated(self) -> frozenset[str]:
+        """The folders of `validation` that are not trained on: all of their photos are validated on."""
+        return frozenset(self.validation) - frozenset(self.train)
+
 
 @dataclass(frozen=True)
 class TrainingOutputs:

@@ -54,14 +54,24 @@ class PackedRows(Dataset):
     """
 
     def __init__(
-        self, shards: Sequence[Mapping[str, NDArray]], names: frozenset[str] | None, without: frozenset[str]
+        self,
+        shards: Sequence[Mapping[str, NDArray]],
+        names: frozenset[str] | None,
+        without: frozenset[str],
+        whole: Sequence[bool] | None = None,
     ) -> None:
-        """Args: names: keep only photos of these names; None keeps all. without: leave out these."""
+        """Choose rows.
+
+        Args:
+            names: keep only photos of these names; None keeps all. without: leave out these.
+            whole: of each shard, whether it keeps all but `without`, whatever `names` says; None: of none.
+        """
         self.shards = list(shards)
         places = [np.zeros((0, 2), dtype=np.int64)]
+        unfiltered = whole or [False] * len(self.shards)
         for number, shard in enumerate(self.shards):
             rows = np.arange(len(shard["photo"]))
-            if names is not None:
+            if names is not None and not unfiltered[number]:
                 rows = rows[np.isin(shard["photo"], sorted(names))]
             if without:
                 rows = rows[~np.isin(shard["photo"][rows], sorted(without))]

@@ -12,14 +12,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
 from facemill.detail.networks.files import load_network, save_network
 from facemill.detail.training.augmentation import draw_augmentation
 from facemill.detail.training.batches import PackedFaces, batch_from, collate
 from facemill.detail.training.objective import DetailObjective
-from facemill.detail.training.train import new_network, train_detail, usual_scale
+from facemill.detail.training.train import new_network, open_sets, train_detail, usual_scale
 from facemill.detail.training.validation import calibrate, degrees_between, spread, validate
-from facemill.detail.training_settings import DetailAugmentationSettings, TrainDetailSettings
+from facemill.detail.training_settings import (
+    DetailAugmentationSettings,
+    DetailSupervisedWeights,
+    TrainDetailSettings,
+)
 from facemill.formats.checkpoints import read_pickled
 from facemill.models.files import save_model
 from facemill.runtime.errors import ConfigurationError, FormatError
@@ -125,6 +130,15 @@ def test_calibration_leaves_nothing_where_nothing_is_seen(head_model, small_atla
     assert validate(network, objective, faces, 2)["confidence"] < 0.02
 
 
+def test_calibration_without_labels_keeps_the_span(head_model, small_atlas, tmp_path):
+    write_toy_shard(tmp_path / "shard", head_model, small_atlas, 2, labelled=False)
+    faces = PackedFaces([tmp_path / "shard"])
+    objective = DetailObjective(head_model, small_atlas, QUICK, None)
+    network = new_network(QUICK, faces, objective, "head")
+    network.span.fill_(0.3)
+    assert calibrate(network, objective, faces, 2)["span"] == pytest.approx(0.3)
+
+
 def test_what_is_usual_is_read_from_the_faces(head_model, small_atlas, files):
     faces = PackedFaces(files.train)
     found = usual_scale(faces, DetailObjective(head_model, small_atlas, QUICK, None), (8, 6))
@@ -183,6 +197,20 @@ def test_held_out_photos_are_validated_on_and_not_trained_on(head_model, files, 
     train(TrainingFiles(files.train, files.train, held_out), head_model, tmp_path)
     summary = json.loads((tmp_path / "w.json").read_text())
     assert (summary["images"], summary["validation_images"]) == (3, 1)
+
+
+def test_sets_that_are_only_validated_on_keep_all_their_faces(head_model, small_atlas, files, tmp_path):
+    write_toy_shard(tmp_path / "others", head_model, small_atlas, 2, seed=5, name="other")
+    both = TrainingFiles(files.train, [*files.train, str(tmp_path / "others")], frozenset({"toy_0_1"}))
+    validated = open_sets(both, QUICK).validation
+    found = [validated.photo(number) for number in range(len(validated))]
+    assert found == ["toy_0_1", "other_5_0", "other_5_1"]
+
+
+@pytest.mark.parametrize("value", [0.5, 1e-3])
+def test_a_mean_over_one_texel_is_refused(value):
+    with pytest.raises(ValidationError, match="1 mm and more"):
+        DetailSupervisedWeights(finer_than=value)
 
 
 def test_training_starts_from_weights(head_model, small_atlas, files, tmp_path):

@@ -96,6 +96,7 @@ class PackedShards(PackedRows):
     Args:
         folders: packed shards.
         names: keep only photos of these names; None keeps all. without: leave out photos of these names.
+        whole: folders of which `names` leaves out nothing.
     Raises:
         FormatError: a folder lacks an array, its arrays differ in length, or shards do not fit together.
     """
@@ -105,8 +106,10 @@ class PackedShards(PackedRows):
         folders: Sequence[str | Path],
         names: frozenset[str] | None = None,
         without: frozenset[str] = frozenset(),
+        whole: frozenset[str] = frozenset(),
     ) -> None:
-        super().__init__([_open_shard(Path(folder)) for folder in folders], names, without)
+        shards = [_open_shard(Path(folder)) for folder in folders]
+        super().__init__(shards, names, without, [str(folder) in whole for folder in folders])
         self.group = 1
         shapes = {shard["crops"].shape[1:] + shard["identity"].shape[1:] for shard in self.shards}
         if len(shapes) > 1:

@@ -74,6 +74,7 @@ class PackedFaces(PackedRows):
     Args:
         folders: packed shards.
         names: keep only photos of these names; None keeps all. without: leave out photos of these names.
+        whole: folders of which `names` leaves out nothing.
     Raises:
         FormatError: a folder lacks an array, one is not whole, its arrays differ in length, or shards do not
             fit together.
@@ -84,9 +85,10 @@ class PackedFaces(PackedRows):
         folders: Sequence[str | Path],
         names: frozenset[str] | None = None,
         without: frozenset[str] = frozenset(),
+        whole: frozenset[str] = frozenset(),
     ) -> None:
         shards = [open_packed(Path(folder), "pack_detail", ARRAYS, (WINDOW,)) for folder in folders]
-        super().__init__(shards, names, without)
+        super().__init__(shards, names, without, [str(folder) in whole for folder in folders])
         kinds = {(*shard[WINDOW].tolist(), shard["identity"].shape[1]) for shard in self.shards}
         if len(kinds) > 1:
             raise FormatError(

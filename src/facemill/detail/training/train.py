@@ -164,7 +164,7 @@ def open_sets(files: TrainingFiles, settings: TrainDetailSettings) -> DetailSets
     """
     both = set(files.train) & set(files.validation)
     train = PackedFaces(files.train, without=files.held_out)
-    validation = PackedFaces(files.validation, names=files.held_out if both else None)
+    validation = PackedFaces(files.validation, names=files.held_out, whole=files.only_validated)
     seen = bool(settings.validation and both and not len(validation))
     if seen:
         logger.warning("none of the faces is held out: validation is on the training faces themselves")
