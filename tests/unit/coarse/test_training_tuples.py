@@ -17,7 +17,7 @@ from facemill.coarse.training.augmentation import alike_between_views, draw_augm
 from facemill.coarse.training.batches import PackedShards, View, batch_from, collate
 from facemill.coarse.training.objective import TrainingObjective
 from facemill.coarse.training.packing import pack_training, read_tuples, save_packed
-from facemill.coarse.training.train import train_coarse
+from facemill.coarse.training.train import open_sets, train_coarse
 from facemill.coarse.training.tuples import TupleOrder, tuples_of_sittings, tuples_of_table
 from facemill.coarse.training_settings import (
     AugmentationSettings,
@@ -304,6 +304,18 @@ def test_trainings_that_cannot_have_tuples_are_named(model, shards, validation, 
     assert TrainSettings().tuples_per_step == 0
     with pytest.raises(ValueError, match=r"consistency\.share: expected 0"):
         ImageSetSettings(consistency={"share": 0.5})
+
+
+def test_tuples_that_nothing_may_be_compared_in_are_refused(model, shards, validation, tmp_path: Path):
+    apart = packed_shard(tmp_path / "apart", model, 12, seed=1)
+    np.save(apart / "tuples.npy", TUPLES)
+    np.save(apart / "tuple_flags.npy", np.zeros(len(TUPLES), np.int64))
+    with pytest.raises(ConfigurationError, match="all with flag 0") as error:
+        open_sets(TrainingFiles([str(apart)], [validation]), SETTINGS, model)
+    assert "a folder per sitting" in str(error.value)
+    assert "group_people.unknown_sittings: together" in str(error.value)
+    both = open_sets(TrainingFiles([str(apart), shards[1]], [validation]), SETTINGS, model)
+    assert len(both.train) == 24
 
 
 @pytest.mark.slow

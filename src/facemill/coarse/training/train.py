@@ -144,8 +144,8 @@ def open_sets(files: TrainingFiles, settings: TrainSettings, model: MorphableMod
     """Open the packed shards and check that there is something to learn.
 
     Raises:
-        ConfigurationError: fewer images than a batch norm needs, none to validate on, or supervised
-            training without labels.
+        ConfigurationError: fewer images than a batch norm needs, none to validate on, supervised training
+            without labels, or multi-view terms without views to compare.
     """
     both = set(files.train) & set(files.validation)
     train = PackedShards(files.train, without=files.held_out)
@@ -184,13 +184,8 @@ def open_sets(files: TrainingFiles, settings: TrainSettings, model: MorphableMod
             f"{settings.camera_distance:g}",
             f"set it to {DEEP3D_DISTANCE:.0f}, or train on photos without labels",
         )
-    if settings.tuples_per_step and not len(train.tuples()[0]):
-        raise ConfigurationError(
-            "train_coarse.consistency.share: there are no tuples of views to compare",
-            "sets of people, or synthesis.photos with views_per_sitting of 2 or more, in train_coarse.train",
-            f"none in {len(files.train)} shards",
-            "name such a set, pack it again if it was packed by an older version, or set the share to 0",
-        )
+    if settings.tuples_per_step:
+        _check_tuples(train, len(files.train))
     any_labels = labelled or any(bool(shard["labelled"].any()) for shard in validation.shards)
     if not (any_labels and isinstance(model, LinearModel)):
         return TrainingSets(train, validation, None, seen)
@@ -198,6 +193,30 @@ def open_sets(files: TrainingFiles, settings: TrainSettings, model: MorphableMod
     assert isinstance(cpu, LinearModel)
     mirror = mirror_map(cpu, label_maker(cpu), train.dense_vertices)
     return TrainingSets(train, validation, mirror, seen)
+
+
+def _check_tuples(train: PackedShards, shards: int) -> None:
+    """Check that there are views to compare.
+
+    Raises:
+        ConfigurationError: no tuples, or none with a flag above 0: the multi-view terms would all be 0.
+    """
+    flags = train.tuples()[1]
+    if not len(flags):
+        raise ConfigurationError(
+            "train_coarse.consistency.share: there are no tuples of views to compare",
+            "sets of people, or synthesis.photos with views_per_sitting of 2 or more, in train_coarse.train",
+            f"none in {shards} shards",
+            "name such a set, pack it again if it was packed by an older version, or set the share to 0",
+        )
+    if not (flags > 0).any():
+        raise ConfigurationError(
+            "train_coarse.consistency.share: nothing may be compared between the views of any tuple",
+            "views of one sitting: photos in a folder per sitting inside the person's folder",
+            f"{len(flags)} tuples, all with flag 0",
+            "sort the photos into sittings, set group_people.unknown_sittings: together if all of a person "
+            "are of one, or set the share to 0; the tables of tuples of group_people have a reason for each",
+        )
 
 
 def needs_identity(settings: TrainSettings) -> bool:
