@@ -57,7 +57,7 @@ def import_triplets(folder: str | Path, split: str, output: str | Path) -> pd.Da
     with atomic_folder(output) as partial:
         for name, person in _people(folder, split).items():
             place = partial / _place(name)
-            place.mkdir(parents=True)
+            place.mkdir(parents=True, exist_ok=True)  # another triplet may lie in a folder below
             status, reason = OK, ""
             try:
                 triplet = read_triplet(folder, name)

@@ -74,6 +74,17 @@ def test_a_damaged_triplet_says_why_and_ends_as_rows(triplets, tmp_path):
     assert rows.loc["lfw_0001_target", "reason"] == "the file is empty (zero bytes)"
 
 
+def test_a_triplet_may_lie_above_another(tmp_path):
+    names = [TripletName(2, "a/b", "1"), TripletName(1, "a", "b")]
+    pictures, points = np.zeros((3, 224, 224, 3), np.uint8), np.zeros((3, 68, 2))
+    for name in names:
+        intrinsics = np.stack([mgcnet_intrinsics()] * 3)
+        write_triplet(tmp_path, name, Triplet(pictures, pictures[..., 0], intrinsics, points))
+    write_split(tmp_path / "train.txt", names)
+    assert import_triplets(tmp_path, "train", tmp_path / "out")["status"].tolist() == ["ok", "ok"]
+    assert all((tmp_path / "out" / photo.file).is_file() for photo in list_triplets(tmp_path, "train"))
+
+
 def test_a_missing_list_is_an_error(triplets, tmp_path):
     with pytest.raises(FormatError, match=r"test\.txt is missing"):
         list(list_triplets(triplets, "test"))
