@@ -186,6 +186,15 @@ def test_a_folder_per_person_and_a_row_for_whoever_has_none(shard, model, tmp_pa
     assert listed["gain_red"].notna().tolist() == [True, True, False]
 
 
+def test_a_photo_that_has_gone_since_is_not_used(shard, model, tmp_path):
+    photos = shard.photos.assign(file=shard.photos["file"].replace("b.jpg", "gone.jpg"))
+    export(dataclasses.replace(shard, photos=photos), model, tmp_path, people=["ann"])
+    listed = pd.read_csv(tmp_path / "ann" / "photos.csv")
+    assert listed["used"].tolist() == [True, False, False]
+    assert listed["left_out"].fillna("").tolist() == ["", "unreadable_now", "duplicate"]
+    assert listed["gain_red"].notna().tolist() == [True, False, False]
+
+
 def test_equal_input_gives_equal_files(shard, model, tmp_path):
     for name in ("one", "two"):
         export(shard, model, tmp_path / name, people=["ann"])

@@ -207,6 +207,7 @@ def _faces(name: str, listed: pd.DataFrame, exporter: _Exporter) -> tuple[Coeffi
         try:
             original = exporter.originals.pixels(str(listed.at[row, "file"]))
         except PhotoError as error:
+            listed.loc[row, "used"] = False
             listed.loc[row, ["left_out", "left_out_reason"]] = [UNREADABLE, error.reason]
             continue
         transform = np.asarray(listed.at[row, "photo_from_crop"], dtype=np.float64).reshape(3, 3)
