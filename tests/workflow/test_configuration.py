@@ -220,3 +220,19 @@ def test_a_run_that_uses_its_own_network_trains_it_first(tmp_path: Path):
     configuration["reconstruct_coarse"] = {"network": "results/x/coarse/train_coarse/network.safetensors"}
     trained = run_snakemake(tmp_path, configuration, "-n", target)
     assert trained.code == 0 and "train_coarse" in trained.output
+
+
+def test_a_confidence_network_on_top_of_the_runs_own_network_waits_for_it(tmp_path: Path):
+    configuration = {
+        "run": "x",
+        "photos": {},
+        "synthesis": {"photos": {"made": {"identities": 2, "photos_per_identity": 2}}},
+        "train_coarse": {"train": ["made"]},
+        "train_image_set": {"train": ["made"]},
+    }
+    target = "results/x/people/train_image_set/network.safetensors"
+    alone = run_snakemake(tmp_path, configuration, "-n", target)
+    assert alone.code == 0 and "train_coarse" not in alone.output
+    configuration["train_image_set"] |= {"start": "results/x/coarse/train_coarse/network.safetensors"}
+    trained = run_snakemake(tmp_path, configuration, "-n", target)
+    assert trained.code == 0 and "train_coarse" in trained.output

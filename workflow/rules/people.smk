@@ -211,6 +211,7 @@ rule train_image_set:
         validation=lambda wildcards: plan.packed_shards("train_image_set", "validation"),
         held_out=lambda wildcards: plan.held_out("train_image_set"),
         model=rules.prepare_model.output.model,
+        trained=plan.own_weights("train_image_set", "start"),
     output:
         weights=f"{RESULTS}/people/train_image_set/network.safetensors",
         metrics=f"{RESULTS}/people/train_image_set/metrics.csv",
