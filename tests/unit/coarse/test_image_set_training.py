@@ -189,6 +189,10 @@ def test_too_few_photos_and_unfit_settings_are_named(model, coarse, files, tmp_p
             files, model, "toy", quick(coarse, photos=4), tmp_path / "run", outputs_in(tmp_path), CPU
         )
     assert "24 photos of 8 people" in str(error.value)
+    unjudged = TrainingFiles(files.train, [])
+    with pytest.raises(ConfigurationError, match=r"train_image_set\.validation: there is no image") as error:
+        train_image_set(unjudged, model, "toy", quick(coarse), tmp_path / "r", outputs_in(tmp_path), CPU)
+    assert "train_coarse" not in str(error.value)
     with pytest.raises(ValidationError, match="multiple of photos"):
         quick(coarse, batch=10)
     with pytest.raises(ValidationError, match="mirrored photo"):

@@ -136,7 +136,7 @@ def train_image_set(
     folder.mkdir(parents=True, exist_ok=True)
     fabric = make_fabric(settings, device)
     fabric.launch()
-    found = open_sets(files, settings, model)
+    found = open_sets(files, settings, model, ImageSetTask.rule)
     sets = TrainingSets(
         only_people(found.train, settings.photos, "train"),
         in_sets(found.validation, settings.photos),

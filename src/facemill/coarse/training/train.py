@@ -140,9 +140,13 @@ def export_weights(
     save_network(weights, result, model_name, {**notes, "step": str(content["step"])})
 
 
-def open_sets(files: TrainingFiles, settings: TrainSettings, model: MorphableModel) -> TrainingSets:
+def open_sets(
+    files: TrainingFiles, settings: TrainSettings, model: MorphableModel, rule: str = "train_coarse"
+) -> TrainingSets:
     """Open the packed shards and check that there is something to learn.
 
+    Args:
+        rule: whose settings these are, for what errors say.
     Raises:
         ConfigurationError: fewer images than a batch norm needs, none to validate on, supervised training
             without labels, or multi-view terms without views to compare.
@@ -157,29 +161,29 @@ def open_sets(files: TrainingFiles, settings: TrainSettings, model: MorphableMod
         validation = PackedShards(files.validation)
     if len(train) < max(LEAST_IMAGES, settings.batch // 8):
         raise ConfigurationError(
-            f"train_coarse.train: {len(train)} images are too few",
+            f"{rule}.train: {len(train)} images are too few",
             f"at least {max(LEAST_IMAGES, settings.batch // 8)} for batches of {settings.batch}",
             f"{len(train)} in {len(files.train)} shards",
-            "add photo sets or synthetic sets to train_coarse.train, or lower train_coarse.batch",
+            f"add photo sets or synthetic sets to {rule}.train, or lower {rule}.batch",
         )
     if not len(validation):
         raise ConfigurationError(
-            "train_coarse.validation: there is no image to validate on",
+            f"{rule}.validation: there is no image to validate on",
             "a set, or held-out photos of the training sets",
             f"{len(files.validation)} shards without one",
-            "name a set in train_coarse.validation, or raise split_dataset.val_share",
+            f"name a set in {rule}.validation, or raise split_dataset.val_share",
         )
     labelled = any(bool(shard["labelled"].any()) for shard in train.shards)
     if not labelled and settings.rendered_share == 0:
         raise ConfigurationError(
-            "train_coarse.rendered_share: 0 leaves nothing to learn from",
+            f"{rule}.rendered_share: 0 leaves nothing to learn from",
             "labels (synthetic sets), or a share above 0",
             "photos without labels",
-            "set train_coarse.rendered_share to 1",
+            f"set {rule}.rendered_share to 1",
         )
     if labelled and settings.camera_distance != DEEP3D_DISTANCE:
         raise ConfigurationError(
-            "train_coarse.camera_distance: labels know poses for the camera of Deep3D alone",
+            f"{rule}.camera_distance: labels know poses for the camera of Deep3D alone",
             f"{DEEP3D_DISTANCE:.0f} for sets with labels",
             f"{settings.camera_distance:g}",
             f"set it to {DEEP3D_DISTANCE:.0f}, or train on photos without labels",
