@@ -4,6 +4,8 @@ from pydantic import Field, model_validator
 
 from facemill.coarse.training_settings import AugmentationSettings, TrainSettings
 
+OF_START = ("network", "camera_distance", "freeze_norms")  # settings of train_coarse that mean nothing here
+
 
 class ImageSetSettings(TrainSettings):
     """Settings of the rule `train_image_set`: those of `train_coarse`, and what sets need."""
@@ -30,4 +32,7 @@ class ImageSetSettings(TrainSettings):
             raise ValueError("augmentation.flip: expected 0, as a mirrored photo shows another identity")
         if self.consistency.share:
             raise ValueError("consistency.share: expected 0: batches are made of sets, not of tuples")
+        for name in OF_START:
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name}: expected to be absent: the coarse network stays that of `start`")
         return self

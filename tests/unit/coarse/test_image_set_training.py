@@ -197,3 +197,16 @@ def test_too_few_photos_and_unfit_settings_are_named(model, coarse, files, tmp_p
         quick(coarse, batch=10)
     with pytest.raises(ValidationError, match="mirrored photo"):
         quick(coarse, augmentation={"flip": 0.5})
+    for name, value in (("network", {"width": 32}), ("camera_distance", 4630.5), ("freeze_norms", True)):
+        with pytest.raises(ValidationError, match=f"{name}: expected to be absent"):
+            quick(coarse, **{name: value})
+    quick(coarse, network={}, camera_distance=1000.0, freeze_norms=False)  # what they are anyway
+
+
+def test_labels_need_a_coarse_network_with_their_camera(model, files, tmp_path):
+    far = spec_for(model, backbone="resnet18", width=8, reduction=4, camera_distance=4630.5)
+    save_network(tmp_path / "far.safetensors", CoarseNetwork(far), "toy")
+    settings = quick(tmp_path / "far.safetensors")
+    with pytest.raises(ConfigurationError, match=r"train_image_set\.start: labels know") as error:
+        train_image_set(files, model, "toy", settings, tmp_path / "run", outputs_in(tmp_path), CPU)
+    assert "4630.5 in" in str(error.value)

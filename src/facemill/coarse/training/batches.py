@@ -134,6 +134,11 @@ class PackedShards(PackedRows):
         """Pixels along each side of a stored crop; 0 without shards."""
         return self.shards[0]["crops"].shape[1] if self.shards else 0
 
+    @property
+    def has_labels(self) -> bool:
+        """Whether the shards know the truth of any image."""
+        return any(bool(shard["labelled"].any()) for shard in self.shards)
+
     def __getitem__(self, place: int | View) -> dict[str, NDArray]:
         view = place if isinstance(place, View) else View(place)
         found = self.row(view.number, [name for name in ARRAYS if name != "photo"])

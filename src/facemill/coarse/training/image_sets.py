@@ -28,6 +28,7 @@ from facemill.coarse.training.protocol import Protocol, ProtocolValidation
 from facemill.coarse.training.task import CoarseTask, TrainingSets
 from facemill.coarse.training.train import needs_identity, open_sets
 from facemill.formats.checkpoints import read_pickled
+from facemill.geometry.camera import DEEP3D_DISTANCE
 from facemill.models.morphable import MorphableModel
 from facemill.runtime.digests import file_digest
 from facemill.runtime.errors import ConfigurationError
@@ -122,7 +123,8 @@ def train_image_set(
     2019). The coarse network is that of `settings.start`; nothing of it changes.
 
     Raises:
-        ConfigurationError: no person has enough photos, or the settings contradict one another.
+        ConfigurationError: no person has enough photos, the settings contradict one another, or there are
+            labels and the coarse network has another camera than theirs.
         FormatError, TrainingError: as in `train_coarse`.
     """
     if not settings.start:
@@ -147,6 +149,13 @@ def train_image_set(
         raise _too_few(found.validation, settings.photos, "validation")
     torch.manual_seed(settings.seed)
     coarse = load_network(settings.start, model, model_name)
+    if found.train.has_labels and coarse.spec.camera_distance != DEEP3D_DISTANCE:
+        raise ConfigurationError(
+            "train_image_set.start: labels know poses for the camera of Deep3D alone",
+            f"weights of a network with camera_distance {DEEP3D_DISTANCE:.0f} for sets with labels",
+            f"{coarse.spec.camera_distance:g} in {settings.start}",
+            "start from other weights, or train on photos without labels",
+        )
     network = ImageSetNetwork(coarse, confidence_network_for(coarse, settings.channels), settings.photos)
     maker = None if sets.mirror is None else label_maker(model.to("cpu"))
     model = model.to(fabric.device)

@@ -173,15 +173,14 @@ def open_sets(
             f"{len(files.validation)} shards without one",
             f"name a set in {rule}.validation, or raise split_dataset.val_share",
         )
-    labelled = any(bool(shard["labelled"].any()) for shard in train.shards)
-    if not labelled and settings.rendered_share == 0:
+    if not train.has_labels and settings.rendered_share == 0:
         raise ConfigurationError(
             f"{rule}.rendered_share: 0 leaves nothing to learn from",
             "labels (synthetic sets), or a share above 0",
             "photos without labels",
             f"set {rule}.rendered_share to 1",
         )
-    if labelled and settings.camera_distance != DEEP3D_DISTANCE:
+    if train.has_labels and settings.camera_distance != DEEP3D_DISTANCE:
         raise ConfigurationError(
             f"{rule}.camera_distance: labels know poses for the camera of Deep3D alone",
             f"{DEEP3D_DISTANCE:.0f} for sets with labels",
@@ -190,8 +189,7 @@ def open_sets(
         )
     if settings.tuples_per_step:
         _check_tuples(train, len(files.train))
-    any_labels = labelled or any(bool(shard["labelled"].any()) for shard in validation.shards)
-    if not (any_labels and isinstance(model, LinearModel)):
+    if not ((train.has_labels or validation.has_labels) and isinstance(model, LinearModel)):
         return TrainingSets(train, validation, None, seen)
     cpu = model.to("cpu")
     assert isinstance(cpu, LinearModel)
