@@ -2,7 +2,7 @@
 
 input: table, crops, masks, model; truth and head for synthetic sets; tuples of sets of people
 output: table, arrays (folder)
-params: settings
+params: settings, masks, truth, tuples, people_set (name of the set that names of people are of, or empty)
 """
 
 from facemill.coarse.training.packing import pack_training, read_truth, read_tuples, save_packed
@@ -23,6 +23,7 @@ table, arrays = pack_training(
     settings=PackSettings(**snakemake.params.settings),
     truth=read_truth(snakemake.params.truth, snakemake.input.head),
     tuples=read_tuples(snakemake.params.tuples),
+    people_set=snakemake.params.people_set,
 )
 with atomic_folder(snakemake.output.arrays) as folder:
     save_packed(folder, arrays)

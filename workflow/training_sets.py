@@ -48,6 +48,11 @@ class TrainingSets:
             files["tuples"] = f"{self.results}/people/{name}/group_people/{shard}_tuples.parquet"
         return files
 
+    def people_set(self, name: str) -> str:
+        """The set that names of people are of; empty where equal names are one person: all synthetic ones."""
+        people = self.settings.people.get(name)
+        return name if people is not None and people.photos is None else ""
+
     def training_sets(self, rule: str, part: str) -> list[str]:
         """Names of the sets to train on (`train`) or to validate on (`validation`)."""
         settings = getattr(self.settings, rule)

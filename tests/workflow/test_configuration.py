@@ -189,6 +189,17 @@ def test_weights_that_the_run_makes_come_before_what_reads_them():
     assert untrained.own_weights("reconstruct_coarse", "network") == []
 
 
+def test_names_of_people_are_of_their_set_but_for_synthetic_ones():
+    task = {"identities": 2, "photos_per_identity": 2, "framing": "portrait"}
+    configuration = {
+        "photos": {},
+        "synthesis": {"photos": {"made": task}},
+        "people": {"family": {"folder": "in"}, "nobody": {"photos": "synthesis.photos.made"}},
+    }
+    plan = Plan(ROOT, check_configuration(configuration), may_list=False)
+    assert [plan.people_set(name) for name in ("family", "nobody", "made")] == ["family", "", ""]
+
+
 @pytest.mark.parametrize(
     ("rule", "key", "name"),
     [

@@ -174,6 +174,7 @@ rule pack_training:
         masks=lambda wildcards, input: input.get("masks", f"{input.crops}/labels"),
         truth=lambda wildcards, input: input.get("truth"),
         tuples=lambda wildcards, input: input.get("tuples"),
+        people_set=lambda wildcards: plan.people_set(wildcards.set),
         code=plan.code("pack_training"),
     message:
         "pack {wildcards.set}, shard {wildcards.shard}, for training"

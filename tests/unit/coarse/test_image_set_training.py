@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from pydantic import ValidationError
 
 from facemill.coarse.image_set_settings import ImageSetSettings
@@ -23,6 +24,8 @@ from facemill.coarse.networks.confidence_network import (
 from facemill.coarse.networks.files import load_network, save_network
 from facemill.coarse.training.batches import PackedShards
 from facemill.coarse.training.image_sets import SetOrder, in_sets, members_of, train_image_set
+from facemill.coarse.training.packing import pack_training, save_packed
+from facemill.coarse.training_settings import PackSettings
 from facemill.runtime.digests import file_digest
 from facemill.runtime.errors import ConfigurationError, FormatError
 from facemill.training.files import TrainingFiles, TrainingOutputs
@@ -129,6 +132,25 @@ def test_sets_to_validate_on_are_whole(model, tmp_path):
     sets = in_sets(images, 3)
     assert (len(sets), sets.group, len(images)) == (6, 3, 8)
     assert len(members_of(sets.people(), 3)) == 2
+
+
+def test_people_of_one_name_in_two_sets_are_two(model, tmp_path):
+    (tmp_path / "masks").mkdir()
+    for name in ("p0", "p1"):
+        Image.new("RGB", (56, 56), (90, 80, 70)).save(tmp_path / f"{name}.png")
+        Image.new("L", (56, 56), 255).save(tmp_path / "masks" / f"{name}.png")
+    table = pd.DataFrame({"photo": ["p0", "p1"], "status": "ok", "reason": "", "person": ["ann", None]})
+    table["landmarks68"] = [np.full(136, 50.0)] * 2
+    settings, places = PackSettings(reduction=4), (tmp_path, tmp_path / "masks")
+    for people_set in ("family", "friends", ""):
+        _, arrays = pack_training(table, *places, model, settings, strict=True, people_set=people_set)
+        folder = tmp_path / f"packed_{people_set}"
+        folder.mkdir()
+        save_packed(folder, arrays)
+    people = PackedShards([tmp_path / f"packed_{name}" for name in ("family", "friends")]).people()
+    assert people.tolist() == ["family/ann", "", "friends/ann", ""]
+    assert len(members_of(people, 1)) == 2
+    assert PackedShards([tmp_path / "packed_"]).people().tolist() == ["ann", ""]
 
 
 def test_it_learns_which_photos_to_trust():

@@ -10,7 +10,7 @@ only the images of its batch, however large the set:
     strengths.npy (N, S) float32, rotation.npy (N, 3), translation.npy (N, 3)
     dense_landmarks.npy (N, D, 2) float32    pixels of the 224 crop of the model's vertices
     dense_vertices.npy (D,) int64            which are the same for all images; D is 0 without labels
-    person.npy (N,) str                 whose image it is; "" or no such file where nobody knows
+    person.npy (N,) str                 whose image (`person_key`); "" or no such file where nobody knows
     tuples.npy (T, 3) int64             rows (source, target, source) of views of one sitting, -1 = none
     tuple_flags.npy (T,) int64          MGCNet's flags of the tuples; neither file in shards of before
 """
@@ -166,6 +166,18 @@ class PackedShards(PackedRows):
             rows.append(found[kept])
             flags.append(shard[TUPLE_FLAGS][kept])
         return np.concatenate(rows), np.concatenate(flags)
+
+
+def person_key(person: str, people_set: str = "") -> str:
+    """What packed shards call a person; people of one name in two sets of people are two.
+
+    Args:
+        people_set: the set that the name is of; empty where a name means one person everywhere.
+
+    >>> person_key("ann", "family"), person_key("person_000001"), person_key("", "family")
+    ('family/ann', 'person_000001', '')
+    """
+    return f"{people_set}/{person}" if person and people_set else person
 
 
 def collate(samples: list[dict[str, NDArray]]) -> dict[str, Tensor]:

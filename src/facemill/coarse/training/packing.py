@@ -23,6 +23,7 @@ from facemill.coarse.training.batches import (
     PERSON,
     TUPLE_FLAGS,
     TUPLES,
+    person_key,
 )
 from facemill.coarse.training.labels import LabelMaker, label_maker
 from facemill.coarse.training.tuples import tuples_of_sittings, tuples_of_table
@@ -90,6 +91,7 @@ def pack_training(
     truth: Truth | None = None,
     tuples: pd.DataFrame | None = None,
     strict: bool = False,
+    people_set: str = "",
 ) -> tuple[pd.DataFrame, dict[str, NDArray]]:
     """Read the aligned crops, masks, landmarks and labels of one shard.
 
@@ -100,6 +102,7 @@ def pack_training(
         masks_folder: `<photo>.png`: skin probability (8 bit), or, with `truth`, labels of which 1 is skin.
         truth: of a synthetic shard; None for photos.
         tuples: of `group_people`; None: synthetic photos have tuples by their true yaw, others none.
+        people_set: whose people these are, as in `person_key`.
     Returns:
         The table (a photo whose files cannot be used gets a status), and the arrays of a packed shard
         (`coarse.training.batches`) for the rows that are `ok`, in their order.
@@ -111,13 +114,14 @@ def pack_training(
     result = map_photos(table, read, ("crop", "attention"), strict=strict)
     kept = result[result["status"] == OK]
     count = len(kept)
+    people = kept[PERSON].fillna("").tolist() if PERSON in kept else [""] * count
     landmarks = [np.reshape(np.asarray(points, np.float32), (68, 2)) for points in kept["landmarks68"]]
     arrays: dict[str, NDArray] = {
         "crops": _stacked(kept["crop"], (side, side, 3), np.uint8),
         "attention": _stacked(kept["attention"], (side, side), np.uint8),
         "landmarks": _stacked(landmarks, (68, 2), np.float32),
         "photo": np.array(kept["photo"].tolist(), dtype=str),
-        PERSON: np.array(kept[PERSON].fillna("").tolist() if PERSON in kept else [""] * count, dtype=str),
+        PERSON: np.array([person_key(str(person), people_set) for person in people], dtype=str),
         "labelled": np.full(count, truth is not None),
         "identity": np.zeros((count, model.identity_count), np.float32),
         "floor": np.zeros(count, np.float32),
