@@ -1,12 +1,14 @@
 """Train the confidence network of image sets, or go on with the training that was begun.
 
-input: train, validation (folders of pack_training), held_out (val.csv of split_dataset), model
+input: train, validation (folders of pack_training), held_out (val.csv of split_dataset),
+    groups (tables of group_people), model
 output: weights, metrics, faces, summary
-params: settings, model_name, folder (of checkpoints and logs; it stays when the rule is interrupted), device
+params: settings, model_name, folder (of checkpoints and logs; it stays when the rule is interrupted), device,
+    people_sets (for each of groups the set that names of people are of, or empty)
 """
 
 from facemill.coarse.image_set_settings import ImageSetSettings
-from facemill.coarse.training.image_sets import train_image_set
+from facemill.coarse.training.image_sets import left_out_photos, train_image_set
 from facemill.evaluation.shape_protocol import protocol_distances
 from facemill.models.files import load_model
 from facemill.runtime.devices import choose_device, use_threads
@@ -21,6 +23,7 @@ train_image_set(
         train=list(snakemake.input.train),
         validation=list(snakemake.input.validation),
         held_out=held_out_photos(snakemake.input.held_out),
+        left_out=left_out_photos(zip(snakemake.params.people_sets, snakemake.input.groups, strict=True)),
     ),
     model=load_model(snakemake.input.model),
     model_name=snakemake.params.model_name,

@@ -76,6 +76,19 @@ class TrainingSets:
             if not self.is_synthetic(name)
         ]
 
+    def people_groups(self, rule: str) -> dict[str, str]:
+        """Tables of `group_people` of a training's sets of people → the set that names are of.
+
+        The training reads them, not `pack_training`: the faces that people are grouped by may be those of a
+        network that is trained on the same packed images.
+        """
+        names = {*self.training_sets(rule, "train"), *self.training_sets(rule, "validation")}
+        return {
+            f"{self.results}/people/{name}/group_people/{shard}.parquet": self.people_set(name)
+            for name in sorted(names & set(self.settings.people))
+            for shard in self.shards(name)
+        }
+
     def own_weights(self, rule: str, *keys: str) -> list[str]:
         """Weights that the settings of a rule name and that a training of this run makes: they come first."""
         made = {Path(files[0]) for files in map(self.training_results, FOLDERS) if files}

@@ -247,3 +247,19 @@ def test_a_confidence_network_on_top_of_the_runs_own_network_waits_for_it(tmp_pa
     configuration["train_image_set"] |= {"start": "results/x/coarse/train_coarse/network.safetensors"}
     trained = run_snakemake(tmp_path, configuration, "-n", target)
     assert trained.code == 0 and "train_coarse" in trained.output
+
+
+def test_people_are_grouped_before_a_confidence_network_is_trained_on_them(tmp_path: Path):
+    (tmp_path / "in" / "ann").mkdir(parents=True)
+    (tmp_path / "in" / "ann" / "1.jpg").write_text("x")
+    own = "results/x/coarse/train_coarse/network.safetensors"
+    configuration = {
+        "run": "x",
+        "photos": {},
+        "people": {"family": {"folder": "in"}},
+        "train_coarse": {"train": ["family"]},
+        "reconstruct_coarse": {"network": own},
+        "train_image_set": {"train": ["family"], "start": own},
+    }
+    run = run_snakemake(tmp_path, configuration, "-n", "results/x/people/train_image_set/network.safetensors")
+    assert run.code == 0 and "group_people" in run.output and "train_coarse" in run.output

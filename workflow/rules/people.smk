@@ -210,6 +210,7 @@ rule train_image_set:
         train=lambda wildcards: plan.packed_shards("train_image_set", "train"),
         validation=lambda wildcards: plan.packed_shards("train_image_set", "validation"),
         held_out=lambda wildcards: plan.held_out("train_image_set"),
+        groups=lambda wildcards: list(plan.people_groups("train_image_set")),
         model=rules.prepare_model.output.model,
         trained=plan.own_weights("train_image_set", "start"),
     output:
@@ -233,6 +234,7 @@ rule train_image_set:
         weights=plan.weights_digest("train_image_set", "start", "identity_network"),
         model_name=plan.settings.model,
         folder=f"{RESULTS}/people/train_image_set/run",
+        people_sets=lambda wildcards: list(plan.people_groups("train_image_set").values()),
         device=plan.settings.device,
         code=plan.code("train_image_set"),
     message:

@@ -14,11 +14,14 @@ class TrainingFiles:
     Attributes:
         train, validation: folders of packed shards; one may be in both.
         held_out: names of photos that are not trained on; of shards in both, only these are validated on.
+        left_out: (person, photo) of what may not stand for its person where several photos are looked at
+            together.
     """
 
     train: Sequence[str]
     validation: Sequence[str]
     held_out: frozenset[str] = frozenset()
+    left_out: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def only_validated(self) -> frozenset[str]:

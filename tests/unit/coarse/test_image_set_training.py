@@ -23,11 +23,19 @@ from facemill.coarse.networks.confidence_network import (
 )
 from facemill.coarse.networks.files import load_network, save_network
 from facemill.coarse.training.batches import PackedShards
-from facemill.coarse.training.image_sets import SetOrder, in_sets, members_of, train_image_set
+from facemill.coarse.training.image_sets import (
+    SetOrder,
+    in_sets,
+    left_out_photos,
+    members_of,
+    only_used,
+    train_image_set,
+)
 from facemill.coarse.training.packing import pack_training, save_packed
 from facemill.coarse.training_settings import PackSettings
 from facemill.runtime.digests import file_digest
 from facemill.runtime.errors import ConfigurationError, FormatError
+from facemill.runtime.tables import write_table
 from facemill.training.files import TrainingFiles, TrainingOutputs
 from unit.coarse.training_toys import packed_shard, with_blendshapes
 
@@ -151,6 +159,24 @@ def test_people_of_one_name_in_two_sets_are_two(model, tmp_path):
     assert people.tolist() == ["family/ann", "", "friends/ann", ""]
     assert len(members_of(people, 1)) == 2
     assert PackedShards([tmp_path / "packed_"]).people().tolist() == ["ann", ""]
+
+
+def test_photos_that_group_people_leaves_out_are_in_nobodys_set(model, coarse, files, tmp_path):
+    images = PackedShards(files.train[:1])
+    rows = {"person": [""] * 12, "photo": images.column("photo"), "used": [True] * 12}
+    table = pd.DataFrame(rows).assign(person=images.people())
+    table.loc[[1, 3, 6, 9], "used"] = False  # one of the three photos of each person
+    write_table(tmp_path / "groups.parquet", table)
+    left_out = left_out_photos([("", tmp_path / "groups.parquet")])
+    assert left_out == {(f"somebody_1_{n // 3}", f"face_1_{n:03d}") for n in (1, 3, 6, 9)}
+    assert len(only_used(images, left_out)) == 8
+    family = left_out_photos([("family", tmp_path / "groups.parquet")])
+    assert ("family/somebody_1_0", "face_1_001") in family
+    assert len(only_used(images, family)) == 12  # others of the same names
+    grouped = TrainingFiles(files.train[:1], files.validation, left_out=left_out)
+    with pytest.raises(ConfigurationError, match=r"train: nobody has 3 photos") as error:
+        train_image_set(grouped, model, "toy", quick(coarse), tmp_path / "r", outputs_in(tmp_path), CPU)
+    assert "8 photos of 4 people" in str(error.value)
 
 
 def test_it_learns_which_photos_to_trust():

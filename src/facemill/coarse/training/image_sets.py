@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from facemill.coarse.networks.confidence_network import (
 )
 from facemill.coarse.networks.files import load_network
 from facemill.coarse.networks.identity_network import load_identity
-from facemill.coarse.training.batches import PackedShards
+from facemill.coarse.training.batches import PackedShards, person_key
 from facemill.coarse.training.labels import label_maker
 from facemill.coarse.training.objective import TrainingObjective
 from facemill.coarse.training.protocol import Protocol, ProtocolValidation
@@ -33,6 +33,7 @@ from facemill.models.morphable import MorphableModel
 from facemill.runtime.digests import file_digest
 from facemill.runtime.errors import ConfigurationError
 from facemill.runtime.files import atomic_path, write_bytes, write_json
+from facemill.runtime.tables import read_table
 from facemill.training.files import TrainingFiles, TrainingOutputs
 from facemill.training.journal import METRICS
 from facemill.training.order import EpochOrder
@@ -95,6 +96,31 @@ def in_sets(images: PackedShards, photos: int) -> PackedShards:
     return sets
 
 
+def left_out_photos(tables: Iterable[tuple[str, str | Path]]) -> frozenset[tuple[str, str]]:
+    """Persons (as in `person_key`) and names of the photos that `group_people` does not use.
+
+    Args:
+        tables: of `group_people`, each with the set that its people are of, as in `person_key`.
+    Raises:
+        FormatError: a table is missing or is none.
+    """
+    found: set[tuple[str, str]] = set()
+    for people_set, path in tables:
+        table = read_table(path)
+        unused = table[~table["used"].astype(bool)]
+        people = [person_key(str(person), people_set) for person in unused["person"]]
+        found |= set(zip(people, unused["photo"].astype(str), strict=True))
+    return frozenset(found)
+
+
+def only_used(images: PackedShards, left_out: frozenset[tuple[str, str]]) -> PackedShards:
+    """The images that may stand for their person: copies and other people's faces are left out."""
+    pairs = zip(images.people().tolist(), map(str, images.column("photo")), strict=True)
+    kept = copy.copy(images)
+    kept.places = images.places[np.array([pair not in left_out for pair in pairs], dtype=bool)]
+    return kept
+
+
 class ImageSetTask(CoarseTask):
     """A training whose batches are made of sets; see `CoarseTask`."""
 
@@ -139,14 +165,15 @@ def train_image_set(
     fabric = make_fabric(settings, device)
     fabric.launch()
     found = open_sets(files, settings, model, ImageSetTask.rule)
+    validation = only_used(found.validation, files.left_out)
     sets = TrainingSets(
-        only_people(found.train, settings.photos, "train"),
-        in_sets(found.validation, settings.photos),
+        only_people(only_used(found.train, files.left_out), settings.photos, "train"),
+        in_sets(validation, settings.photos),
         found.mirror,
         found.seen,
     )
     if not len(sets.validation):
-        raise _too_few(found.validation, settings.photos, "validation")
+        raise _too_few(validation, settings.photos, "validation")
     torch.manual_seed(settings.seed)
     coarse = load_network(settings.start, model, model_name)
     if found.train.has_labels and coarse.spec.camera_distance != DEEP3D_DISTANCE:
