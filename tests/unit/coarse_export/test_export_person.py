@@ -1,6 +1,7 @@
 """What is written of a person, and the texture merged from all photos."""
 
 import dataclasses
+import weakref
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from PIL import Image
 
 from facemill.coarse.export_settings import ExportPersonSettings
 from facemill.coarse.image_sets.person_export import PersonShard, export_people
-from facemill.coarse.image_sets.person_texture import agreeing_gains, agreement_of, person_texture
+from facemill.coarse.image_sets.person_texture import agreeing_gains, agreement_of, look_at, person_texture
 from facemill.faces.decode import FaceDecoder
 from facemill.faces.face_texture import prepare_atlas
 from facemill.faces.photo_source import PhotoSource
@@ -49,6 +50,10 @@ def photo_of(face, model, colors):
     return overlay(wall, face.photo_camera, Surface(face.shape, triangles), vertex_shader(colors, triangles))
 
 
+def seen_in(faces, photos, atlas):
+    return [look_at(face, atlas, photo) for face, photo in zip(faces, photos, strict=True)]
+
+
 def texture_at_vertices(texture, model, vertices):
     uv = model.topology.uv[vertices]
     size = texture.shape[0]
@@ -67,7 +72,7 @@ def test_exposures_are_made_equal_and_the_texture_has_the_brightness_of_the_albe
     faces = faces_of(model, (-10, 0, 10))
     atlas, albedo = prepare_atlas(model.topology, 128), faces[0].albedo
     photos = [photo_of(face, model, albedo * gain) for face, gain in zip(faces, (1.0, 0.5, 1.4), strict=True)]
-    found = person_texture(faces, photos, [1, 1, 1], albedo, atlas)
+    found = person_texture(seen_in(faces, photos, atlas), [1, 1, 1], albedo, atlas)
     np.testing.assert_allclose(found.gains[:, 0] * [1.0, 0.5, 1.4], 1.0, atol=0.06)
     difference = texture_at_vertices(found.texture, model, inner) - albedo[inner].numpy()
     assert np.abs(difference).mean() < 0.02
@@ -81,7 +86,7 @@ def test_what_one_photo_alone_shows_is_left_out(model, inner):
     barred = albedo.clone()
     barred[(model.mean_shape[:, 1].abs() < 8)] = torch.tensor([0.9, 0.1, 0.1])  # a red bar over the nose
     photos[1] = photo_of(faces[1], model, barred)
-    found = person_texture(faces, photos, [1, 1, 1], albedo, atlas)
+    found = person_texture(seen_in(faces, photos, atlas), [1, 1, 1], albedo, atlas)
     difference = texture_at_vertices(found.texture, model, inner) - albedo[inner].numpy()
     assert np.abs(difference).max() < 0.12  # the bar differs by up to 0.5
 
@@ -89,7 +94,8 @@ def test_what_one_photo_alone_shows_is_left_out(model, inner):
 def test_what_no_photo_shows_is_the_albedo_and_the_mask_says_so(model):
     (face,) = faces_of(model, (55,))
     atlas = prepare_atlas(model.topology, 128)
-    found = person_texture([face], [photo_of(face, model, face.albedo)], [1], face.albedo, atlas)
+    seen = seen_in([face], [photo_of(face, model, face.albedo)], atlas)
+    found = person_texture(seen, [1], face.albedo, atlas)
     seen = found.seen[atlas.raster.mask.numpy()]
     assert (seen == 0).mean() > 0.1 and (seen == 255).mean() > 0.2
     edges = torch.tensor([15 * 25 + 1, 15 * 25 + 23])  # the middle row's ends: one side is turned away
@@ -193,6 +199,20 @@ def test_a_photo_that_has_gone_since_is_not_used(shard, model, tmp_path):
     assert listed["used"].tolist() == [True, False, False]
     assert listed["left_out"].fillna("").tolist() == ["", "unreadable_now", "duplicate"]
     assert listed["gain_red"].notna().tolist() == [True, False, False]
+
+
+def test_one_original_is_in_memory_at_a_time(shard, model, tmp_path):
+    alive = []
+
+    def read(path):
+        assert not any(picture() is not None for picture in alive), path
+        found = read_or_fail(path)
+        alive.append(weakref.ref(found.pixels))
+        return found
+
+    source = PhotoSource("photos", str, read)
+    export_people(shard, model, source, tmp_path, SETTINGS, people=["ann"])
+    assert len(alive) == 2
 
 
 def test_equal_input_gives_equal_files(shard, model, tmp_path):

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from PIL import Image
 from facemill.coarse.export import write_neutral, write_numbers
 from facemill.coarse.export_settings import ExportPersonSettings
 from facemill.coarse.image_sets.person_pictures import ShownPhoto, contact_picture, neutral_views
-from facemill.coarse.image_sets.person_texture import PersonTexture, person_texture
+from facemill.coarse.image_sets.person_texture import PersonTexture, SeenFace, look_at, person_texture
 from facemill.faces.crop_camera import crop_camera
 from facemill.faces.decode import FaceDecoder
 from facemill.faces.face_texture import Atlas, prepare_atlas
@@ -81,11 +82,11 @@ class _Exporter:
 
 @dataclass(frozen=True)
 class _Face:
-    """A photo of the person as reconstructed, and its original."""
+    """A photo of the person as reconstructed, and the row of the person's table that is about it."""
 
     name: str
+    row: int
     face: PosedFace
-    original: NDArray[np.uint8]
     confidence: float
 
 
@@ -152,37 +153,38 @@ def export_people(
 def _export(name: str, exporter: _Exporter) -> Path:
     photos = exporter.shard.photos
     listed = photos[photos["person"] == name].reset_index(drop=True)
-    person, faces = _faces(name, listed, exporter)
-    if not faces:
-        raise FacemillError(
-            f"person {name} has no photo that can be read",
-            "the photos that the person was reconstructed from",
-            "; ".join(listed["left_out_reason"].loc[listed["left_out"] == UNREADABLE]),
-            "put them back, or reconstruct the person again",
-        )
+    person, posed = _faces(name, listed, exporter)
     neutral = _neutral_face(person, exporter.decoder)
-    texture = person_texture(
-        [each.face for each in faces],
-        [each.original for each in faces],
-        [each.confidence for each in faces],
-        neutral.albedo,
-        exporter.atlas,
-    )
     folder = exporter.output_folder / name
     with atomic_folder(folder) as partial:
+        looks = [(each, _show(partial / "photos" / each.name, each, listed, exporter)) for each in posed]
+        readable = [(each, look) for each, look in looks if look is not None]
+        if not readable:
+            raise FacemillError(
+                f"person {name} has no photo that can be read",
+                "the photos that the person was reconstructed from",
+                "; ".join(listed["left_out_reason"].loc[listed["left_out"] == UNREADABLE]),
+                "put them back, or reconstruct the person again",
+            )
+        faces = [each for each, _ in readable]
+        texture = person_texture(
+            [look.seen for _, look in readable],
+            [each.confidence for each in faces],
+            neutral.albedo,
+            exporter.atlas,
+        )
         write_neutral(partial, exporter.whole, person)
         _write_textured(partial, neutral, texture, exporter)
-        shown = [_write_photo(partial / "photos" / each.name, each, exporter) for each in faces]
         listing = _with_texture(listed, faces, texture)
         write_text(partial / "photos.csv", listing.to_csv(index=False))
         views = neutral_views(neutral, texture.texture, exporter.atlas.topology, exporter.settings)
-        picture = contact_picture(shown, views, exporter.settings)
+        picture = contact_picture([look.shown for _, look in readable], views, exporter.settings)
         Image.fromarray(picture).save(partial / "person.png", compress_level=3)
     return folder
 
 
 def _faces(name: str, listed: pd.DataFrame, exporter: _Exporter) -> tuple[Coefficients, list[_Face]]:
-    """The person's coefficients (one row, without pose) and each used photo; `listed` learns what is gone."""
+    """The person's coefficients (one row, without pose) and each used photo."""
     arrays = exporter.shard.arrays
     places = np.flatnonzero(arrays["person"] == name)
     if not len(places):
@@ -194,7 +196,7 @@ def _faces(name: str, listed: pd.DataFrame, exporter: _Exporter) -> tuple[Coeffi
         )
     place = int(places[0])
     shared = {key: torch.from_numpy(arrays[key][place : place + 1]) for key in ("identity", "albedo")}
-    rows = {str(photo): row for row, photo in listed["photo"].items()}
+    rows = {str(photo): row for row, photo in enumerate(listed["photo"])}
     faces = []
     for index in np.flatnonzero(arrays["person_row"] == place):
         photo = str(arrays["photo"][index])
@@ -204,15 +206,9 @@ def _faces(name: str, listed: pd.DataFrame, exporter: _Exporter) -> tuple[Coeffi
             for field in fields(Coefficients)
             if field.name not in shared
         }
-        try:
-            original = exporter.originals.pixels(str(listed.at[row, "file"]))
-        except PhotoError as error:
-            listed.loc[row, "used"] = False
-            listed.loc[row, ["left_out", "left_out_reason"]] = [UNREADABLE, error.reason]
-            continue
         transform = np.asarray(listed.at[row, "photo_from_crop"], dtype=np.float64).reshape(3, 3)
         face = pose_face(exporter.decoder, Coefficients(**shared, **own), transform)
-        faces.append(_Face(photo, face, original, float(arrays["confidence"][index])))
+        faces.append(_Face(photo, row, face, float(arrays["confidence"][index])))
     nothing = neutral_coefficients(exporter.decoder.model, 1)
     person = Coefficients(
         **shared,
@@ -243,15 +239,34 @@ def _write_textured(folder: Path, neutral: PosedFace, texture: PersonTexture, ex
     Image.fromarray(texture.seen).save(folder / "texture_mask.png", compress_level=3)
 
 
-def _write_photo(folder: Path, photo: _Face, exporter: _Exporter) -> ShownPhoto:
+class _Look(NamedTuple):
+    """What stays of a photo when its original is freed: for the texture, and for the contact picture."""
+
+    seen: SeenFace
+    shown: ShownPhoto
+
+
+def _show(folder: Path, photo: _Face, listed: pd.DataFrame, exporter: _Exporter) -> _Look | None:
+    """Write the files of one photo; None when its original is gone, which `listed` learns."""
+    try:
+        original = exporter.originals.pixels(str(listed.at[photo.row, "file"]))
+    except PhotoError as error:
+        listed.loc[photo.row, "used"] = False
+        listed.loc[photo.row, ["left_out", "left_out_reason"]] = [UNREADABLE, error.reason]
+        return None
+    shown = _write_photo(folder, photo, original, exporter)
+    return _Look(look_at(photo.face, exporter.atlas, original), shown)
+
+
+def _write_photo(folder: Path, photo: _Face, original: NDArray[np.uint8], exporter: _Exporter) -> ShownPhoto:
     """The files of one photo in `folder`; what the contact picture shows of it."""
     folder.mkdir(parents=True)
     face, topology, side = photo.face, exporter.atlas.topology, exporter.settings.overlay_side
     triangles = topology.triangles.numpy()
     mesh = Mesh(face.shape.double().numpy(), triangles, face.albedo.double().numpy())
     write_obj(folder / "mesh.obj", mesh)
-    write_numbers(folder, face, photo.original.shape[:2], side)
-    view = closeup(photo.original, face, side)
+    write_numbers(folder, face, original.shape[:2], side)
+    view = closeup(original, face, side)
     camera = face.crop_camera.cropped(torch.from_numpy(closeup_from_crop(side)))
     surface = face_surface(face, topology)
     laid = overlay(view, camera, surface, vertex_shader(face.colors, surface.triangles))
@@ -262,8 +277,7 @@ def _write_photo(folder: Path, photo: _Face, exporter: _Exporter) -> ShownPhoto:
 def _with_texture(listed: pd.DataFrame, faces: list[_Face], texture: PersonTexture) -> pd.DataFrame:
     """The rows of photos.csv: what was found of each photo, and how it went into the texture."""
     table = listed[[name for name in LISTED if name in listed]].copy()
-    rows = {str(photo): row for row, photo in listed["photo"].items()}
-    at = [rows[each.name] for each in faces]
+    at = [each.row for each in faces]
     for place, name in enumerate(("gain_red", "gain_green", "gain_blue")):
         table.loc[at, name] = texture.gains[:, place]
     table.loc[at, "sharpness"] = texture.sharpness

@@ -67,7 +67,7 @@ class PersonTexture:
 
 
 @dataclass(frozen=True)
-class _Seen:
+class SeenFace:
     """What a photo shows: colours (H, W, 3) without its light and weight (H, W), 8 bits each to save memory;
     the same at the vertices, (V, 3) and (V,)."""
 
@@ -78,8 +78,7 @@ class _Seen:
 
 
 def person_texture(
-    faces: Sequence[PosedFace],
-    photos: Sequence[NDArray[np.uint8]],
+    seen: Sequence[SeenFace],
     confidence: ArrayLike,
     albedo: Tensor,
     atlas: Atlas,
@@ -87,11 +86,10 @@ def person_texture(
     """The texture of a person.
 
     Args:
-        faces: of N photos, at least one; photos: their whole upright originals, (H, W, 3).
+        seen: what N photos show, at least one.
         confidence: (N,) how much each photo is worth.
         albedo: (V, 3), 0..1: what stands in for surfaces that no photo shows.
     """
-    seen = [_look(face, atlas, photo) for face, photo in zip(faces, photos, strict=True)]
     skin = VOTE * atlas.topology.regions["skin"].to(albedo)
     colors = torch.stack([*(each.colors for each in seen), albedo])
     shares = torch.stack([*(each.share for each in seen), skin])
@@ -187,7 +185,8 @@ def near_scalp(atlas: Atlas) -> Tensor:
     return torch.from_numpy(near)
 
 
-def _look(face: PosedFace, atlas: Atlas, photo: NDArray[np.uint8]) -> _Seen:
+def look_at(face: PosedFace, atlas: Atlas, photo: NDArray[np.uint8]) -> SeenFace:
+    """What the texture needs of a photo: its whole upright original, (H, W, 3), which may be freed then."""
     baked = bake_face(face, atlas, photo)
     share = photo_share(baked, atlas.raster)
     light = irradiance(face.normals[None], face.coefficients.lighting)[0]
@@ -200,10 +199,10 @@ def _look(face: PosedFace, atlas: Atlas, photo: NDArray[np.uint8]) -> _Seen:
     colors, at = at_vertices(even, share, atlas)
     # The angle decides between photos, the share says how much of a texel they know at all.
     weight = share * (0.3 + 0.7 * baked.weight)
-    return _Seen(_bytes(even), _bytes(weight), colors, at)
+    return SeenFace(_bytes(even), _bytes(weight), colors, at)
 
 
-def _sharpness(seen: _Seen, trust: Tensor, atlas: Atlas) -> float:
+def _sharpness(seen: SeenFace, trust: Tensor, atlas: Atlas) -> float:
     """Mean difference of a texel to the mean of its 5 x 5 neighbours, where the photo shows the face well."""
     grey = seen.texture.float().mean(dim=-1)[None, None] / 255
     detail = (grey - avg_pool2d(grey, 5, 1, 2))[0, 0].abs()
