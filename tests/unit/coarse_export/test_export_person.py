@@ -192,6 +192,20 @@ def test_a_folder_per_person_and_a_row_for_whoever_has_none(shard, model, tmp_pa
     assert listed["gain_red"].notna().tolist() == [True, True, False]
 
 
+def test_what_an_earlier_run_left_of_a_person_without_result_goes(shard, model, tmp_path):
+    folder = tmp_path / "people"
+    for name in ("people/bob", "people/cid", "people/dora", "people/group_people", "eve"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "mesh.glb").write_bytes(b"old")
+    strange = ["", ".", "..", "../eve", str(tmp_path / "eve")]
+    rows = pd.DataFrame({"person": strange, "status": "no_usable_photo", "reason": "none"})
+    people = pd.concat([shard.people, rows], ignore_index=True)
+    table = export(dataclasses.replace(shard, people=people), model, folder)
+    assert table["status"].tolist()[:3] == ["ok", "error", "no_usable_photo"]
+    assert sorted(path.name for path in folder.iterdir()) == ["ann", "dora", "group_people"]
+    assert (tmp_path / "eve" / "mesh.glb").exists()
+
+
 def test_a_photo_that_has_gone_since_is_not_used(shard, model, tmp_path):
     photos = shard.photos.assign(file=shard.photos["file"].replace("b.jpg", "gone.jpg"))
     export(dataclasses.replace(shard, photos=photos), model, tmp_path, people=["ann"])

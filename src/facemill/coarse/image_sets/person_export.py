@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -31,7 +32,7 @@ from facemill.models.coefficients import Coefficients, neutral_coefficients
 from facemill.models.morphable import MorphableModel
 from facemill.runtime.errors import FacemillError, FormatError, PhotoError
 from facemill.runtime.files import atomic_folder, write_text
-from facemill.runtime.storage import is_machine_fault
+from facemill.runtime.storage import is_machine_fault, named_storage_errors
 from facemill.runtime.tables import ERROR, OK, named_rows
 
 LISTED = (
@@ -102,8 +103,9 @@ def export_people(
 ) -> pd.DataFrame:
     """Write `<output_folder>/<person>/` for each person; the files are those of docs/export_person.md.
 
-    A person that cannot be written becomes a row with a reason; a folder is complete or absent. A photo that
-    cannot be read any more is left out of pictures and texture, and `photos.csv` says so.
+    A person that is not reconstructed or cannot be written becomes a row with a reason; a folder is complete
+    or absent, and one that an earlier run left of such a person goes. A photo that cannot be read any more is
+    left out of pictures and texture, and `photos.csv` says so.
 
     Args:
         people: only these; then what goes wrong with them is raised.
@@ -146,8 +148,18 @@ def export_people(
                     raise
                 logger.error("%s: %s", name, traceback.format_exc())
                 result |= {"status": ERROR, "reason": f"{type(error).__name__}: {error}"}
+        if result["status"] != OK:
+            _remove_folder(exporter.output_folder, name)
         found.append(result)
     return pd.DataFrame(found, columns=["person", "status", "reason", "folder"])
+
+
+def _remove_folder(folder: Path, name: str) -> None:
+    """Remove what an earlier run left of a person; nothing outside `folder`, whatever the name."""
+    place = folder / name
+    if place.parent == folder and name != ".." and place.is_dir() and not place.is_symlink():
+        with named_storage_errors(place):
+            shutil.rmtree(place)
 
 
 def _export(name: str, exporter: _Exporter) -> Path:
