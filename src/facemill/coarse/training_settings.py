@@ -116,7 +116,7 @@ class TrainSettings(TrainerSettings):
     validation: tuple[str, ...] = Field(
         (),
         description="sets to validate on; empty: the share of split_dataset that is held out of `train`. Of "
-        "sets that are also in `train` only what is held out counts, or all of it when nothing is",
+        "sets that are also in `train` only what is held out counts, or all of it when else none is left",
     )
     network: NetworkSettings = NetworkSettings()
     start: str = Field(

@@ -134,7 +134,7 @@ class TrainDetailSettings(ShortTrainerSettings):
     validation: tuple[str, ...] = Field(
         (),
         description="sets to validate on; empty: the share of split_dataset that is held out of `train`. Of "
-        "sets that are also in `train` only what is held out counts, or all of it when nothing is",
+        "sets that are also in `train` only what is held out counts, or all of it when else none is left",
     )
     network: DetailNetworkSettings = DetailNetworkSettings()
     start: str = Field("", description="weights to start from, .safetensors of ours; empty: random")

@@ -70,6 +70,9 @@ def test_shards_follow_one_another_and_names_can_be_kept_or_left_out(shards):
     chosen = frozenset({"face_3_001", "face_4_003"})
     assert [PackedShards(shards, names=chosen).photo(n) for n in (0, 1)] == sorted(chosen)
     assert len(PackedShards(shards, without=chosen)) == 5
+    first, second = (len(PackedShards([shard])) for shard in shards)
+    half = PackedShards(shards, names=frozenset({"face_3_001"}), whole=frozenset({str(shards[1])}))
+    assert len(half) == 1 + second and first > 1
 
 
 def test_broken_and_unlike_shards_are_named(shards, model, tmp_path):

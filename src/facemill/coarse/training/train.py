@@ -153,8 +153,7 @@ def open_sets(
     """
     both = set(files.train) & set(files.validation)
     train = PackedShards(files.train, without=files.held_out)
-    only = files.held_out if both else None
-    validation = PackedShards(files.validation, names=only)
+    validation = PackedShards(files.validation, names=files.held_out, whole=files.only_validated)
     seen = bool(settings.validation and both and not len(validation))
     if seen:
         logger.warning("none of the images is held out: validation is on the training images themselves")
