@@ -234,7 +234,9 @@ rule train_image_set:
         weights=plan.weights_digest("train_image_set", "start", "identity_network"),
         model_name=plan.settings.model,
         folder=f"{RESULTS}/people/train_image_set/run",
-        people_sets=lambda wildcards: list(plan.people_groups("train_image_set").values()),
+        people_sets=lambda wildcards: list(
+            plan.people_groups("train_image_set").values()
+        ),
         device=plan.settings.device,
         code=plan.code("train_image_set"),
     message:
