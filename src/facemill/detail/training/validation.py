@@ -24,8 +24,8 @@ BATCH = 4
 VISIBLE = 0.2  # evidence from which texels are scored
 SPANS = (0.05, 0.1, 0.2, 0.3, 0.5)  # of gained certainty, to choose from
 TOLERATED = 1.002  # of the least error: a wide span leaves no hard border where relief fades
-# Of what is claimed blindly. Far above it are a few places whose prior is too wide for all faces: a floor that
-# silences them, too, silences every photo that is unlike those of the training.
+# Of what is claimed blindly. Far above it are a few places whose prior is too wide for all faces: a floor
+# that silences them, too, silences every photo that is unlike those of the training.
 BLIND_QUANTILE = 0.75
 LIGHT = (-0.45, 0.45, 0.77)  # of the pictures, towards the light, head frame
 
