@@ -15,6 +15,8 @@ import torch
 from pydantic import ValidationError
 
 from facemill.detail.networks.files import load_network, save_network
+from facemill.detail.prediction import Detail
+from facemill.detail.training import validation as validation_module
 from facemill.detail.training.augmentation import draw_augmentation
 from facemill.detail.training.batches import PackedFaces, batch_from, collate
 from facemill.detail.training.objective import DetailObjective
@@ -128,6 +130,20 @@ def test_calibration_leaves_nothing_where_nothing_is_seen(head_model, small_atla
     found = calibrate(network, objective, faces, 2)
     assert found["floor"] == pytest.approx(0.5, abs=0.01)
     assert validate(network, objective, faces, 2)["confidence"] < 0.02
+
+
+def test_the_widest_span_is_chosen_that_costs_hardly_anything(head_model, small_atlas, files, monkeypatch):
+    faces = PackedFaces(files.train)
+    objective = DetailObjective(head_model, small_atlas, QUICK, None)
+    network = new_network(QUICK, faces, objective, "head")
+    errors = {0.05: 1.0, 0.1: 1.001, 0.2: 1.01, 0.3: 1.1, 0.5: 1.2}  # km: relief is nothing beside them
+
+    def found(network, output, evidence, mask):
+        error = errors[round(float(network.span), 2)]
+        return Detail(torch.full_like(evidence, 1e6 * error), evidence)
+
+    monkeypatch.setattr(validation_module, "detail_of", found)
+    assert calibrate(network, objective, faces, 2)["span"] == pytest.approx(0.1)
 
 
 def test_calibration_without_labels_keeps_the_span(head_model, small_atlas, tmp_path):
